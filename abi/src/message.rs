@@ -1,0 +1,278 @@
+//! The messages of the phases, host to guest.
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec::{DecodeError, decode_prefix};
+use crate::octets::Octets;
+use crate::seq::{Element, Seq};
+
+/// A header field. Names keep the letter case they came in (HTTP/2 and HTTP/3: lower case).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Header<'a> {
+    /// Field name.
+    #[serde(borrow)]
+    pub name: Octets<'a>,
+    /// Field value, without the white space around it.
+    #[serde(borrow)]
+    pub value: Octets<'a>,
+}
+
+impl<'a> Element<'a> for Header<'a> {
+    const NAME: &'static str = "header";
+}
+
+impl<'a> Seq<'a, Header<'a>> {
+    /// The value of the first header called `name`, without regard to letter case.
+    pub fn first(&self, name: &[u8]) -> Option<Octets<'a>> {
+        self.all(name).next()
+    }
+
+    /// The values of all headers called `name`, without regard to letter case, in order.
+    pub fn all(&self, name: &[u8]) -> impl Iterator<Item = Octets<'a>> {
+        self.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+    }
+}
+
+/// How the client reached the gateway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Scheme {
+    /// Clear text.
+    #[default]
+    Http,
+    /// TLS.
+    Https,
+}
+
+/// Protocol version of a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum HttpVersion {
+    /// HTTP/0.9
+    Http09,
+    /// HTTP/1.0
+    Http10,
+    /// HTTP/1.1
+    #[default]
+    Http11,
+    /// HTTP/2
+    Http2,
+    /// HTTP/3
+    Http3,
+}
+
+impl HttpVersion {
+    /// As it stands in a request line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            HttpVersion::Http09 => "HTTP/0.9",
+            HttpVersion::Http10 => "HTTP/1.0",
+            HttpVersion::Http11 => "HTTP/1.1",
+            HttpVersion::Http2 => "HTTP/2.0",
+            HttpVersion::Http3 => "HTTP/3.0",
+        }
+    }
+}
+
+/// The address of a peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum PeerAddr {
+    /// Not known, or not an IP address.
+    #[default]
+    Unknown,
+    /// IPv4, in network order.
+    V4([u8; 4]),
+    /// IPv6, in network order.
+    V6([u8; 16]),
+}
+
+impl From<core::net::IpAddr> for PeerAddr {
+    fn from(ip: core::net::IpAddr) -> Self {
+        match ip {
+            core::net::IpAddr::V4(v4) => PeerAddr::V4(v4.octets()),
+            core::net::IpAddr::V6(v6) => PeerAddr::V6(v6.octets()),
+        }
+    }
+}
+
+/// Address and port of a peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Peer {
+    /// Address.
+    pub addr: PeerAddr,
+    /// Port; 0 where there is none.
+    pub port: u16,
+}
+
+/// [`Phase::RequestHead`](crate::Phase::RequestHead): everything of a request before its body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct RequestHead<'a> {
+    /// Identifies the transaction in logs, host-chosen.
+    #[serde(borrow)]
+    pub request_id: Octets<'a>,
+    /// Name of the route that was chosen; empty where there is none.
+    #[serde(borrow)]
+    pub route: Octets<'a>,
+    /// The client.
+    pub client: Peer,
+    /// Scheme the client used.
+    pub scheme: Scheme,
+    /// Protocol version of the request.
+    pub version: HttpVersion,
+    /// Method, letter case kept.
+    #[serde(borrow)]
+    pub method: Octets<'a>,
+    /// Authority: `:authority` or `Host`, with the port if given; empty where there is none.
+    #[serde(borrow)]
+    pub authority: Octets<'a>,
+    /// Request target as it was sent: path and query, not decoded.
+    #[serde(borrow)]
+    pub target: Octets<'a>,
+    /// Header fields in the order they came; duplicates kept.
+    #[serde(borrow)]
+    pub headers: Seq<'a, Header<'a>>,
+    /// Whether the request ends here: no body chunk will follow.
+    pub end: bool,
+}
+
+impl<'a> RequestHead<'a> {
+    /// Decodes a head that the host wrote. The headers are not looked at yet.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the bytes are no request head.
+    #[inline]
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        decode_prefix(bytes, "request head")
+    }
+
+    /// The target up to `?` or `#`.
+    pub fn path(&self) -> &'a [u8] {
+        let target = self.target.bytes();
+        let end = target.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(target.len());
+        &target[..end]
+    }
+
+    /// The target between `?` and `#`, without either; `None` where there is no `?`.
+    pub fn query(&self) -> Option<&'a [u8]> {
+        let rest = self.target.bytes().get(self.path().len()..)?.strip_prefix(b"?")?;
+        let end = rest.iter().position(|&byte| byte == b'#').unwrap_or(rest.len());
+        Some(&rest[..end])
+    }
+}
+
+/// [`Phase::RequestBody`](crate::Phase::RequestBody) and
+/// [`Phase::ResponseBody`](crate::Phase::ResponseBody): a piece of a body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct BodyChunk<'a> {
+    /// Bytes of the body before this chunk.
+    pub offset: u64,
+    /// Whether this is the last chunk. It may be empty.
+    pub end: bool,
+    /// The bytes.
+    #[serde(borrow)]
+    pub data: Octets<'a>,
+}
+
+impl<'a> BodyChunk<'a> {
+    /// Decodes a chunk that the host wrote.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the bytes are no body chunk.
+    #[inline]
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        decode_prefix(bytes, "body chunk")
+    }
+}
+
+/// [`Phase::ResponseHead`](crate::Phase::ResponseHead): everything of a response before its body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct ResponseHead<'a> {
+    /// Status code, 100 to 999.
+    pub status: u16,
+    /// Protocol version of the upstream's response.
+    pub version: HttpVersion,
+    /// Header fields in the order they came; duplicates kept.
+    #[serde(borrow)]
+    pub headers: Seq<'a, Header<'a>>,
+    /// Whether the response ends here: no body chunk will follow.
+    pub end: bool,
+}
+
+impl<'a> ResponseHead<'a> {
+    /// Decodes a head that the host wrote. The headers are not looked at yet.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the bytes are no response head.
+    #[inline]
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        decode_prefix(bytes, "response head")
+    }
+}
+
+/// Where a transaction failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum FailureSource {
+    /// The upstream refused, broke off, or did not answer in time.
+    #[default]
+    Upstream,
+    /// The client broke off or sent what is no HTTP.
+    Client,
+    /// Another filter of the chain failed.
+    Filter,
+}
+
+/// [`Phase::Error`](crate::Phase::Error): the transaction failed outside this filter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct FailureReport<'a> {
+    /// Where it failed.
+    pub source: FailureSource,
+    /// Status that the client is about to get; 0 where it gets none.
+    pub status: u16,
+    /// What happened, for people.
+    #[serde(borrow)]
+    pub message: Octets<'a>,
+}
+
+impl<'a> FailureReport<'a> {
+    /// Decodes a report that the host wrote.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the bytes are no failure report.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        decode_prefix(bytes, "failure report")
+    }
+}
+
+/// [`Phase::Log`](crate::Phase::Log): the transaction is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct TransactionLog {
+    /// Status that the client got; 0 where it got none.
+    pub status: u16,
+    /// Whether a filter of the chain answered instead of the upstream.
+    pub answered_by_filter: bool,
+    /// Bytes of the request body that were received.
+    pub request_bytes: u64,
+    /// Bytes of the response body that were sent.
+    pub response_bytes: u64,
+    /// From the first byte of the request to the last of the response, in microseconds.
+    pub duration_us: u64,
+}
+
+impl TransactionLog {
+    /// Decodes a record that the host wrote.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the bytes are no transaction log.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode_prefix(bytes, "transaction log")
+    }
+}

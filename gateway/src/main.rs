@@ -1,0 +1,45 @@
+//! The `picket` command.
+
+#![forbid(unsafe_code)]
+
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A picket for your service: a reverse proxy that guards HTTP traffic with WebAssembly filters.
+#[derive(Parser)]
+#[command(name = "picket", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the reverse proxy
+    Serve(commands::serve::Args),
+    /// Judge requests without a network
+    Check(commands::check::Args),
+    /// Measure the backends side by side
+    Bench(commands::bench::Args),
+    /// Show what a module is and whether it would load
+    Inspect(commands::inspect::Args),
+}
+
+/// The exit code of whatever could not be done; clap's own for a wrong command line is the same.
+const EXIT_ERROR: u8 = 2;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Serve(args) => commands::serve::run(args),
+        Command::Check(args) => commands::check::run(args),
+        Command::Bench(args) => commands::bench::run(args),
+        Command::Inspect(args) => commands::inspect::run(args),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("picket: {error:#}");
+        ExitCode::from(EXIT_ERROR)
+    })
+}

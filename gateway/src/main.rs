@@ -32,14 +32,13 @@ enum Command {
 const EXIT_ERROR: u8 = 2;
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Serve(args) => commands::serve::run(args),
+    match Cli::parse().command {
+        Command::Serve(args) => commands::serve::run(args).unwrap_or_else(|error| {
+            eprintln!("picket: {error:#}");
+            ExitCode::from(EXIT_ERROR)
+        }),
         Command::Check(args) => commands::check::run(args),
         Command::Bench(args) => commands::bench::run(args),
         Command::Inspect(args) => commands::inspect::run(args),
-    };
-    result.unwrap_or_else(|error| {
-        eprintln!("picket: {error:#}");
-        ExitCode::from(EXIT_ERROR)
-    })
+    }
 }

@@ -1,0 +1,13 @@
+//! `picket inspect`.
+
+use std::process::ExitCode;
+
+/// Arguments of `picket inspect`.
+#[derive(clap::Args)]
+pub struct Args {}
+
+/// Runs the command; errors go to standard error.
+pub fn run(_args: Args) -> ExitCode {
+    eprintln!("picket: `picket inspect` is not in this build");
+    ExitCode::from(2)
+}

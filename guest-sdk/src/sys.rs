@@ -1,0 +1,19 @@
+//! The other side of the host functions: the same raw functions, three times. `wasm` imports them,
+//! `mock` plays the host for tests, `absent` stands in where there is neither (the crate still
+//! builds for a board, so that an engine which shares code with a guest does).
+
+#[cfg(target_arch = "wasm32")]
+#[expect(unsafe_code, reason = "the boundary itself: imports, exports, allocator")]
+mod wasm;
+#[cfg(target_arch = "wasm32")]
+pub use wasm::*;
+
+#[cfg(not(any(target_arch = "wasm32", target_os = "none")))]
+mod mock;
+#[cfg(not(any(target_arch = "wasm32", target_os = "none")))]
+pub(crate) use mock::*;
+
+#[cfg(all(target_os = "none", not(target_arch = "wasm32")))]
+mod absent;
+#[cfg(all(target_os = "none", not(target_arch = "wasm32")))]
+pub(crate) use absent::*;

@@ -1,0 +1,435 @@
+//! The boundary of a module: imports, the two buffers, the allocator, the panic report. All unsafe
+//! code of the crate is here.
+//!
+//! Everything rests on two facts. A module of this target has one thread. And the host enters it
+//! only from outside: while a phase runs, no other export is called.
+
+use alloc::vec::Vec;
+use core::alloc::{GlobalAlloc, Layout};
+use core::cell::{Cell, RefCell, UnsafeCell};
+use core::fmt::Write;
+use core::mem::MaybeUninit;
+use core::panic::PanicInfo;
+use core::ptr::{NonNull, slice_from_raw_parts};
+
+use picket_abi::{
+    AbiVersion, ActionBuf, BodyChunk, Configure, DecodeError, FailureReport, LogLevel, OutcomeBuf,
+    PackedSlice, RequestHead, ResponseHead, SeqBuf, TransactionLog,
+};
+use talc::base::Talc;
+use talc::base::binning::Binning;
+use talc::cell::TalcCell;
+use talc::source::Source;
+use talc::wasm::WasmBinning;
+
+use crate::filter::Filter;
+
+#[cfg(target_feature = "atomics")]
+compile_error!("a Picket guest has one thread: build it without the target feature `atomics`");
+
+// ---------------------------------------------------------------------------------------- imports
+
+mod import {
+    #[link(wasm_import_module = "picket")]
+    unsafe extern "C" {
+        pub fn panic(ptr: *const u8, len: usize);
+        pub fn log(level: u32, ptr: *const u8, len: usize);
+        pub fn emit(name_ptr: *const u8, name_len: usize, value: i64);
+        pub fn kv_get(key_ptr: *const u8, key_len: usize, out_ptr: *mut u8, out_len: usize) -> i64;
+        pub fn kv_set(
+            key_ptr: *const u8,
+            key_len: usize,
+            value_ptr: *const u8,
+            value_len: usize,
+            ttl_ms: i64,
+        ) -> i64;
+        pub fn http_fetch(
+            request_ptr: *const u8,
+            request_len: usize,
+            out_ptr: *mut u8,
+            out_len: usize,
+        ) -> i64;
+        pub fn now() -> i64;
+        pub fn random(out_ptr: *mut u8, out_len: usize);
+    }
+}
+
+pub(crate) fn log(level: LogLevel, text: &[u8]) {
+    // SAFETY: the host reads `len` bytes at `ptr`; both are those of a live slice.
+    unsafe { import::log(level as u32, text.as_ptr(), text.len()) }
+}
+
+pub(crate) fn emit(name: &[u8], value: i64) {
+    // SAFETY: as in `log`.
+    unsafe { import::emit(name.as_ptr(), name.len(), value) }
+}
+
+pub(crate) fn kv_get(key: &[u8], out: &mut [u8]) -> i64 {
+    // SAFETY: as in `log`; the host writes at most `out_len` bytes at `out_ptr`, which is a slice
+    // that nobody else looks at.
+    unsafe { import::kv_get(key.as_ptr(), key.len(), out.as_mut_ptr(), out.len()) }
+}
+
+pub(crate) fn kv_set(key: &[u8], value: &[u8], ttl_ms: i64) -> i64 {
+    // SAFETY: as in `log`.
+    unsafe { import::kv_set(key.as_ptr(), key.len(), value.as_ptr(), value.len(), ttl_ms) }
+}
+
+pub(crate) fn http_fetch(request: &[u8], out: &mut [u8]) -> i64 {
+    // SAFETY: as in `kv_get`.
+    unsafe { import::http_fetch(request.as_ptr(), request.len(), out.as_mut_ptr(), out.len()) }
+}
+
+pub(crate) fn now() -> i64 {
+    // SAFETY: takes and touches nothing.
+    unsafe { import::now() }
+}
+
+pub(crate) fn random(out: &mut [u8]) {
+    // SAFETY: as in `kv_get`.
+    unsafe { import::random(out.as_mut_ptr(), out.len()) }
+}
+
+// ------------------------------------------------------------------------------------------ panic
+
+/// Reports the panic to the host, if `REPORT`, and traps.
+pub fn panic<const REPORT: bool>(info: &PanicInfo<'_>) -> ! {
+    /// On the stack: the heap may be what failed. What does not fit is cut off.
+    struct Text {
+        bytes: [u8; 512],
+        len: usize,
+    }
+
+    impl Write for Text {
+        fn write_str(&mut self, text: &str) -> core::fmt::Result {
+            let room = &mut self.bytes[self.len..];
+            let fits = text.floor_char_boundary(room.len());
+            room[..fits].copy_from_slice(&text.as_bytes()[..fits]);
+            self.len += fits;
+            if fits == text.len() { Ok(()) } else { Err(core::fmt::Error) }
+        }
+    }
+
+    if REPORT {
+        let mut text = Text { bytes: [0; 512], len: 0 };
+        // The place first: it must not be what is cut off.
+        if let Some(place) = info.location() {
+            let _ = write!(text, "{}:{}:{}: ", place.file(), place.line(), place.column());
+        }
+        let _ = write!(text, "{}", info.message());
+        // SAFETY: as in `log`; `len` is at most the array's length.
+        unsafe { import::panic(text.bytes.as_ptr(), text.len) }
+    }
+    core::arch::wasm32::unreachable()
+}
+
+// ---------------------------------------------------------------------------------------- buffers
+
+/// Large enough for nearly every head and many chunks, and part of the module's zeroed memory: the
+/// usual transaction needs no allocation for its input.
+const FIRST_INPUT: usize = 8 * 1024;
+
+/// Beyond this the guest refuses: the host's own limit is below it.
+const MAX_INPUT: u32 = 16 * 1024 * 1024;
+
+struct Input {
+    first: UnsafeCell<[u8; FIRST_INPUT]>,
+    /// In place of `first`, if the host wanted more.
+    grown: RefCell<Vec<u8>>,
+    ptr: Cell<*mut u8>,
+    capacity: Cell<usize>,
+}
+
+// SAFETY: a module of this target has one thread.
+unsafe impl Sync for Input {}
+
+static INPUT: Input = Input {
+    first: UnsafeCell::new([0; FIRST_INPUT]),
+    grown: RefCell::new(Vec::new()),
+    ptr: Cell::new(core::ptr::null_mut()),
+    capacity: Cell::new(0),
+};
+
+/// `picket_input`: the address of at least `len` bytes, 0 if there cannot be that many.
+#[inline]
+pub fn input(len: u32) -> u32 {
+    if len as usize <= FIRST_INPUT.max(INPUT.capacity.get()) && !INPUT.ptr.get().is_null() {
+        return INPUT.ptr.get() as u32;
+    }
+    more_input(len)
+}
+
+#[cold]
+fn more_input(len: u32) -> u32 {
+    INPUT.ptr.set(INPUT.first.get().cast());
+    INPUT.capacity.set(FIRST_INPUT);
+    if len as usize > FIRST_INPUT {
+        let mut grown = INPUT.grown.borrow_mut();
+        // First away with the old one, so that the new one can take its place.
+        *grown = Vec::new();
+        if len > MAX_INPUT || grown.try_reserve_exact(len as usize).is_err() {
+            return 0;
+        }
+        INPUT.ptr.set(grown.as_mut_ptr());
+        INPUT.capacity.set(grown.capacity());
+    }
+    INPUT.ptr.get() as u32
+}
+
+/// The message that the host has written.
+#[inline]
+fn message(len: u32) -> &'static [u8] {
+    let len = len as usize;
+    assert!(len <= INPUT.capacity.get(), "the host sent more than it had asked room for");
+    // SAFETY: `ptr` has `capacity` bytes. The host has written the first `len` of them and writes
+    // again only after the phase has returned, and so does `input` free them; no caller in this
+    // module lets the slice outlive the phase. It is never written to from inside the module.
+    unsafe { &*slice_from_raw_parts(INPUT.ptr.get(), len) }
+}
+
+// ----------------------------------------------------------------------------------------- phases
+
+/// `picket_abi`
+pub fn abi_version() -> u32 {
+    AbiVersion::CURRENT.pack()
+}
+
+/// The filter of this module, and the buffer of its outcomes.
+pub struct Runtime<F> {
+    state: RefCell<State<F>>,
+}
+
+struct State<F> {
+    filter: Option<F>,
+    output: Vec<u8>,
+}
+
+// SAFETY: a module of this target has one thread.
+unsafe impl<F> Sync for Runtime<F> {}
+
+impl<F: Filter> Runtime<F> {
+    /// Not configured yet.
+    #[expect(clippy::new_without_default, reason = "only the macro makes one, in a static")]
+    pub const fn new() -> Self {
+        Runtime { state: RefCell::new(State { filter: None, output: Vec::new() }) }
+    }
+
+    /// `picket_configure`
+    pub fn configure(&self, len: u32) -> u64 {
+        let config = expect(Configure::decode(message(len)));
+        let state = &mut *self.state.borrow_mut();
+        // The old filter goes first: two of them may not fit.
+        state.filter = None;
+        match F::configure(&config) {
+            Ok(filter) => {
+                state.filter = Some(filter);
+                PackedSlice::NOTHING.pack()
+            }
+            Err(error) => {
+                let refusal = ActionBuf::Respond {
+                    status: 500,
+                    headers: SeqBuf::new(),
+                    body: error.message().as_bytes().to_vec(),
+                };
+                answer(&OutcomeBuf { action: refusal, ..OutcomeBuf::default() }, &mut state.output)
+            }
+        }
+    }
+
+    /// `picket_request_head`
+    #[inline]
+    pub fn request_head(&self, len: u32) -> u64 {
+        self.run(|filter| filter.request_head(&expect(RequestHead::decode(message(len)))))
+    }
+
+    /// `picket_request_body`
+    #[inline]
+    pub fn request_body(&self, len: u32) -> u64 {
+        self.run(|filter| filter.request_body(&expect(BodyChunk::decode(message(len)))))
+    }
+
+    /// `picket_response_head`
+    #[inline]
+    pub fn response_head(&self, len: u32) -> u64 {
+        self.run(|filter| filter.response_head(&expect(ResponseHead::decode(message(len)))))
+    }
+
+    /// `picket_response_body`
+    #[inline]
+    pub fn response_body(&self, len: u32) -> u64 {
+        self.run(|filter| filter.response_body(&expect(BodyChunk::decode(message(len)))))
+    }
+
+    /// `picket_error`
+    pub fn error(&self, len: u32) -> u64 {
+        self.run(|filter| {
+            filter.error(&expect(FailureReport::decode(message(len))));
+            OutcomeBuf::default()
+        })
+    }
+
+    /// `picket_log`
+    pub fn log(&self, len: u32) -> u64 {
+        self.run(|filter| {
+            filter.log(&expect(TransactionLog::decode(message(len))));
+            OutcomeBuf::default()
+        })
+    }
+
+    #[inline]
+    fn run(&self, phase: impl FnOnce(&mut F) -> OutcomeBuf) -> u64 {
+        let state = &mut *self.state.borrow_mut();
+        let filter = match &mut state.filter {
+            Some(filter) => filter,
+            empty => empty.insert(unconfigured()),
+        };
+        answer(&phase(filter), &mut state.output)
+    }
+}
+
+/// A host without a configuration for this filter calls no `picket_configure`.
+#[cold]
+fn unconfigured<F: Filter>() -> F {
+    match F::configure(&Configure::default()) {
+        Ok(filter) => filter,
+        Err(error) => panic!("the filter needs a configuration: {error}"),
+    }
+}
+
+#[inline]
+fn answer(outcome: &OutcomeBuf, output: &mut Vec<u8>) -> u64 {
+    if outcome.is_silent() {
+        return PackedSlice::NOTHING.pack();
+    }
+    outcome.encode_into(output);
+    PackedSlice { ptr: output.as_ptr() as u32, len: output.len() as u32 }.pack()
+}
+
+/// The host is trusted, so this is a fault of the host and not for the filter to handle.
+#[inline]
+fn expect<T>(decoded: Result<T, DecodeError>) -> T {
+    match decoded {
+        Ok(message) => message,
+        Err(error) => malformed(error),
+    }
+}
+
+#[cold]
+fn malformed(error: DecodeError) -> ! {
+    panic!("the host sent a message that is none: {error}")
+}
+
+// ------------------------------------------------------------------------------------------- heap
+
+/// The module's allocator: first `N` bytes of its own zeroed memory, then the unused end of the
+/// memory it starts with, then pages by `memory.grow`. Nothing happens before the first allocation.
+pub struct Heap<const N: usize> {
+    first: UnsafeCell<[MaybeUninit<u8>; N]>,
+    first_claimed: Cell<bool>,
+    talc: TalcCell<Memory, WasmBinning>,
+}
+
+// SAFETY: a module of this target has one thread.
+unsafe impl<const N: usize> Sync for Heap<N> {}
+
+impl<const N: usize> Heap<N> {
+    /// An allocator that has not claimed any memory yet.
+    #[expect(clippy::new_without_default, reason = "only the macro makes one, in a static")]
+    pub const fn new() -> Self {
+        Heap {
+            first: UnsafeCell::new([MaybeUninit::uninit(); N]),
+            first_claimed: Cell::new(false),
+            talc: TalcCell::new(Memory::None),
+        }
+    }
+
+    #[cold]
+    unsafe fn begin(&self, layout: Layout) -> *mut u8 {
+        if self.first_claimed.replace(true) {
+            return core::ptr::null_mut();
+        }
+        // SAFETY: a static of the module, reached through this type only, and claimed once. It is
+        // no part of the cell that lends the allocator out, so nothing aliases.
+        unsafe { self.talc.claim(self.first.get().cast(), N) };
+        self.talc.replace_source(Memory::Rest);
+        // SAFETY: the caller's.
+        unsafe { self.talc.alloc(layout) }
+    }
+}
+
+// SAFETY: `TalcCell` keeps the contract of `GlobalAlloc`; everything is passed on as it comes.
+unsafe impl<const N: usize> GlobalAlloc for Heap<N> {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's.
+        let ptr = unsafe { self.talc.alloc(layout) };
+        // SAFETY: the caller's.
+        if ptr.is_null() { unsafe { self.begin(layout) } } else { ptr }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: the caller's.
+        unsafe { self.talc.dealloc(ptr, layout) }
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // There is something to reallocate, so the first memory has been claimed.
+        // SAFETY: the caller's.
+        unsafe { self.talc.realloc(ptr, layout, new_size) }
+    }
+}
+
+unsafe extern "C" {
+    // The linker's: where a module's own data ends, and where the memory it starts with does.
+    static __heap_base: u8;
+    static __heap_end: u8;
+}
+
+const PAGE: usize = 64 * 1024;
+
+/// Where the allocator finds memory next.
+#[derive(Debug)]
+enum Memory {
+    /// Before [`Heap::begin`].
+    None,
+    Rest,
+    Pages {
+        end: Option<NonNull<u8>>,
+    },
+}
+
+// SAFETY: allocates nothing itself. Each piece of memory is claimed once, and nobody else uses it:
+// nothing of the module lies behind `__heap_base`, and grown pages are new.
+unsafe impl Source for Memory {
+    fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
+        if let Memory::Rest = talc.source {
+            let (base, end) = ((&raw const __heap_base).cast_mut(), (&raw const __heap_end).cast_mut());
+            // SAFETY: see above.
+            let claimed = unsafe { talc.claim(base, end as usize - base as usize) };
+            talc.source = Memory::Pages { end: claimed };
+            if claimed.is_some() {
+                return Ok(());
+            }
+        }
+        let Memory::Pages { end } = talc.source else { return Err(()) };
+
+        // What the allocator needs on top of the layout: a tag, alignment at both ends, its lists
+        // if this is the first memory it gets. One KiB is more than all of that.
+        let pages = (layout.size().checked_add(layout.align() + 1024).ok_or(())?).div_ceil(PAGE);
+        let grown = match core::arch::wasm32::memory_grow::<0>(pages) {
+            usize::MAX => return Err(()),
+            old => old * PAGE,
+        };
+        let (base, len) = (grown as *mut u8, pages * PAGE);
+        let end = match end {
+            // SAFETY: see above; the old end is one that `claim` or `extend` returned.
+            Some(end) if end.as_ptr() == base => Some(unsafe { talc.extend(end, base.wrapping_add(len)) }),
+            // SAFETY: see above.
+            _ => unsafe { talc.claim(base, len) },
+        };
+        talc.source = Memory::Pages { end };
+        if end.is_some() { Ok(()) } else { Err(()) }
+    }
+}

@@ -132,9 +132,17 @@ const FIRST_INPUT: usize = 8 * 1024;
 /// Beyond this the guest refuses: the host's own limit is below it.
 const MAX_INPUT: u32 = 16 * 1024 * 1024;
 
+/// A static of its own, all zeroes: beside a value that is not zero it would be written out in the
+/// module.
+struct FirstInput(UnsafeCell<[u8; FIRST_INPUT]>);
+
+// SAFETY: a module of this target has one thread.
+unsafe impl Sync for FirstInput {}
+
+static FIRST: FirstInput = FirstInput(UnsafeCell::new([0; FIRST_INPUT]));
+
 struct Input {
-    first: UnsafeCell<[u8; FIRST_INPUT]>,
-    /// In place of `first`, if the host wanted more.
+    /// In place of [`FIRST`], if the host wanted more.
     grown: RefCell<Vec<u8>>,
     ptr: Cell<*mut u8>,
     capacity: Cell<usize>,
@@ -144,35 +152,32 @@ struct Input {
 unsafe impl Sync for Input {}
 
 static INPUT: Input = Input {
-    first: UnsafeCell::new([0; FIRST_INPUT]),
     grown: RefCell::new(Vec::new()),
-    ptr: Cell::new(core::ptr::null_mut()),
-    capacity: Cell::new(0),
+    ptr: Cell::new(FIRST.0.get().cast()),
+    capacity: Cell::new(FIRST_INPUT),
 };
 
 /// `picket_input`: the address of at least `len` bytes, 0 if there cannot be that many.
 #[inline]
 pub fn input(len: u32) -> u32 {
-    if len as usize <= FIRST_INPUT.max(INPUT.capacity.get()) && !INPUT.ptr.get().is_null() {
-        return INPUT.ptr.get() as u32;
-    }
-    more_input(len)
+    if len as usize <= INPUT.capacity.get() { INPUT.ptr.get() as u32 } else { grow_input(len) }
 }
 
 #[cold]
-fn more_input(len: u32) -> u32 {
-    INPUT.ptr.set(INPUT.first.get().cast());
-    INPUT.capacity.set(FIRST_INPUT);
-    if len as usize > FIRST_INPUT {
-        let mut grown = INPUT.grown.borrow_mut();
-        // First away with the old one, so that the new one can take its place.
-        *grown = Vec::new();
-        if len > MAX_INPUT || grown.try_reserve_exact(len as usize).is_err() {
-            return 0;
-        }
-        INPUT.ptr.set(grown.as_mut_ptr());
-        INPUT.capacity.set(grown.capacity());
+fn grow_input(len: u32) -> u32 {
+    if len > MAX_INPUT {
+        return 0;
     }
+    let mut grown = INPUT.grown.borrow_mut();
+    // First away with the old one, so that the new one can take its place.
+    INPUT.ptr.set(FIRST.0.get().cast());
+    INPUT.capacity.set(FIRST_INPUT);
+    *grown = Vec::new();
+    if grown.try_reserve_exact(len as usize).is_err() {
+        return 0;
+    }
+    INPUT.ptr.set(grown.as_mut_ptr());
+    INPUT.capacity.set(grown.capacity());
     INPUT.ptr.get() as u32
 }
 

@@ -1,1 +1,72 @@
-//! Placeholder.
+//! # Picket host
+//!
+//! The neutral runtime of Picket filters: everything between a request and a WebAssembly engine.
+//!
+//! ```text
+//! bytes ── inspect ─▶ ModuleInfo ── check(Policy) ─▶ Backend::compile ─▶ Filter ─▶ Registry
+//!                                                                          │
+//! request ─▶ Chain::begin ─▶ Transaction ── encode ─▶ guest memory ── call ─▶ GuestSlice ── decode ─▶ decision
+//! ```
+//!
+//! 1. **A guest's word is an allegation.** Pointers and lengths become bytes through [`GuestSlice`]
+//!    only, outcomes are proved before they are used, header fields are checked to be HTTP.
+//! 2. **One meaning, many engines.** A [`Backend`] compiles, instantiates and calls. What a limit
+//!    means, what a host function does and which module is refused is decided here, once.
+//! 3. **Every limit that is declared is enforced**: [`Limits`].
+//! 4. **A failure has an owner and a consequence**: [`Error::culprit`], [`Error::consequence`].
+//! 5. **Nothing is held longer than its transaction.** An old filter is freed with the last
+//!    transaction that began on it.
+//!
+//! The crate is `no_std` and needs `alloc`. The feature `std` adds [`StdClock`] and locks that sleep.
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+extern crate alloc;
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+mod backend;
+mod chain;
+mod clock;
+mod context;
+mod counters;
+mod error;
+mod field;
+mod filter;
+mod guest;
+mod guest_slice;
+mod hostcall;
+mod inspect;
+mod limits;
+mod metadata;
+mod policy;
+mod registry;
+mod report;
+mod services;
+mod sync;
+mod transaction;
+
+pub use picket_abi as abi;
+
+pub use backend::{Backend, CompiledModule, Instance};
+pub use chain::Chain;
+pub use clock::Clock;
+#[cfg(feature = "std")]
+pub use clock::StdClock;
+pub use context::{CallContext, Stop};
+pub use counters::CountersSnapshot;
+pub use error::{Consequence, Culprit, Error, FailureKind, GuestFault, HostFault, Limit, LoadError, Trap};
+pub use filter::{ConfigureBuf, Filter, Source};
+pub use guest_slice::{GuestSlice, OutOfBounds};
+pub use hostcall::{Halt, Signature, ValueType, host_call, signature};
+pub use inspect::{
+    ExportInfo, ImportInfo, ManifestInfo, MemoryInfo, ModuleInfo, SectionInfo, TableInfo, inspect,
+};
+pub use limits::{Budget, Fuel, GrowthMeter, Limits, Micros};
+pub use metadata::{Metadata, ModuleDigest};
+pub use policy::{Isolation, OnFailure, Policy};
+pub use registry::{Registry, RegistryError};
+pub use report::{BodyDecision, FailureRecord, FilterVerdict, HeadDecision, Reply, ReplyCause, Report};
+pub use services::{Environment, FetchReply, HostServices, NoServices};
+pub use transaction::Transaction;

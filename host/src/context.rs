@@ -1,0 +1,174 @@
+//! What the host keeps beside an instance, in whatever the engine calls its store.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use crate::error::{Error, Limit, Trap};
+use crate::limits::{Budget, GrowthMeter, Limits, Micros};
+use crate::services::Environment;
+
+/// Longest text that is taken over from a guest, in bytes.
+const MAX_TEXT: usize = 4 << 10;
+
+/// Why an engine came back without a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stop {
+    /// The guest trapped.
+    Trap(Trap),
+    /// The fuel is used up.
+    Fuel,
+    /// The deadline has passed.
+    Deadline,
+    /// The stack is used up.
+    Stack,
+    /// A host function refused to go on; the context holds the reason.
+    HostFunction,
+    /// Anything else, in the engine's own words.
+    Engine(Box<str>),
+}
+
+/// The host's part of an instance: budget, clock, growth, services, and the reasons for a failure that
+/// the engine cannot know.
+pub struct CallContext {
+    filter: Arc<str>,
+    environment: Arc<Environment>,
+    growth: GrowthMeter,
+    budget: Budget,
+    started_us: u64,
+    deadline_us: u64,
+    host_calls_left: u32,
+    host_call_bytes_left: usize,
+    panic: Option<Box<str>>,
+    failure: Option<Error>,
+}
+
+impl CallContext {
+    /// The context of a new instance of the filter with that id.
+    pub fn new(filter: Arc<str>, limits: &Limits, environment: Arc<Environment>) -> Self {
+        CallContext {
+            filter,
+            environment,
+            growth: GrowthMeter::new(limits),
+            budget: limits.call,
+            started_us: 0,
+            deadline_us: 0,
+            host_calls_left: 0,
+            host_call_bytes_left: 0,
+            panic: None,
+            failure: None,
+        }
+    }
+
+    /// Begins a call: what the budget grants counts from now on. For [`Instance::arm`](crate::Instance::arm).
+    pub fn arm(&mut self, budget: &Budget) {
+        self.budget = *budget;
+        self.started_us = self.environment.clock.monotonic_us();
+        self.deadline_us = self.started_us.saturating_add(budget.deadline.0);
+        self.host_calls_left = budget.host_calls;
+        self.host_call_bytes_left = budget.host_call_bytes;
+        self.panic = None;
+        self.failure = None;
+        // A refusal that the guest has lived with is no cause of what a later call does.
+        self.growth.take_refused();
+    }
+
+    /// Whether the call has had its time.
+    pub fn deadline_passed(&self) -> bool {
+        self.environment.clock.monotonic_us() >= self.deadline_us
+    }
+
+    /// Time since the call began.
+    pub fn elapsed(&self) -> Micros {
+        Micros(self.environment.clock.monotonic_us().saturating_sub(self.started_us))
+    }
+
+    /// Asked before memory or a table grows.
+    pub fn growth_mut(&mut self) -> &mut GrowthMeter {
+        &mut self.growth
+    }
+
+    /// How memory and tables have grown.
+    pub fn growth(&self) -> &GrowthMeter {
+        &self.growth
+    }
+
+    /// The error behind an engine's stop. A reason that the host noted beats what the engine saw: a
+    /// guest that was refused memory ends in `unreachable`.
+    pub fn resolve(&mut self, stop: Stop) -> Error {
+        if let Some(failure) = self.failure.take() {
+            return failure;
+        }
+        match stop {
+            Stop::Fuel => Limit::Fuel { limit: self.budget.fuel }.into(),
+            Stop::Deadline => Limit::Deadline { limit: self.budget.deadline }.into(),
+            Stop::Stack => Limit::Stack.into(),
+            Stop::Trap(Trap::Unreachable) => match (self.growth.take_refused(), self.panic.take()) {
+                (Some(refused), _) => refused.into(),
+                (None, Some(message)) => Trap::Panic { message }.into(),
+                (None, None) => Trap::Unreachable.into(),
+            },
+            Stop::Trap(trap) => trap.into(),
+            Stop::HostFunction => Error::engine("a host function stopped the guest without a reason"),
+            // Instantiation fails with the engine's own error when the limiter refuses.
+            Stop::Engine(message) => match self.growth.take_refused() {
+                Some(refused) => refused.into(),
+                None => Error::engine(message),
+            },
+        }
+    }
+
+    pub(crate) fn filter(&self) -> &str {
+        &self.filter
+    }
+
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    pub(crate) fn time_left(&self) -> Micros {
+        Micros(self.deadline_us.saturating_sub(self.environment.clock.monotonic_us()))
+    }
+
+    /// Charges one host call.
+    pub(crate) fn charge_host_call(&mut self) -> Result<(), Error> {
+        match self.host_calls_left.checked_sub(1) {
+            Some(left) => {
+                self.host_calls_left = left;
+                Ok(())
+            }
+            None => Err(Limit::HostCalls { calls: self.budget.host_calls }.into()),
+        }
+    }
+
+    /// Charges the length of a host call's argument.
+    pub(crate) fn charge_host_bytes(&mut self, len: u32) -> Result<(), Error> {
+        match self.host_call_bytes_left.checked_sub(len as usize) {
+            Some(left) => {
+                self.host_call_bytes_left = left;
+                Ok(())
+            }
+            None => Err(Limit::HostCallBytes { bytes: self.budget.host_call_bytes }.into()),
+        }
+    }
+
+    pub(crate) fn note_panic(&mut self, text: &[u8]) {
+        self.panic = Some(guest_text(text));
+    }
+
+    pub(crate) fn note_failure(&mut self, error: Error) {
+        self.failure = Some(error);
+    }
+}
+
+impl core::fmt::Debug for CallContext {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("CallContext").field("filter", &self.filter).finish_non_exhaustive()
+    }
+}
+
+/// A guest's text for people: cut, and what is no UTF-8 replaced.
+pub(crate) fn guest_text(text: &[u8]) -> Box<str> {
+    String::from_utf8_lossy(text.get(..MAX_TEXT).unwrap_or(text)).into_owned().into_boxed_str()
+}

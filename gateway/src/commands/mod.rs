@@ -4,3 +4,4 @@ pub mod bench;
 pub mod check;
 pub mod inspect;
 pub mod serve;
+mod table;

@@ -1,6 +1,6 @@
 //! A request, and perhaps the response to it, as the tools read them: bytes, nothing normalised.
 
-use picket_host::abi::{Header, HttpVersion, SeqBuf};
+use picket_abi::{Header, HttpVersion, Peer, PeerAddr, RequestHead, ResponseHead, SeqBuf};
 
 /// A header field as it was written. Names and values are bytes: attackers do not keep to ASCII.
 pub(crate) type Field = (Vec<u8>, Vec<u8>);
@@ -43,8 +43,56 @@ impl Exchange {
     }
 }
 
-/// The fields as the ABI wants them.
-pub(crate) fn encode_fields(fields: &[Field]) -> SeqBuf<Header<'static>> {
+/// An exchange with its header fields encoded as the ABI wants them: done once, however often it is
+/// judged.
+pub(crate) struct Prepared {
+    exchange: Exchange,
+    request_headers: SeqBuf<Header<'static>>,
+    response_headers: SeqBuf<Header<'static>>,
+}
+
+impl Prepared {
+    /// Encodes the header fields.
+    pub(crate) fn new(exchange: Exchange) -> Self {
+        let request_headers = encode(&exchange.headers);
+        let response_headers = exchange.response.as_ref().map(|r| encode(&r.headers)).unwrap_or_default();
+        Prepared { exchange, request_headers, response_headers }
+    }
+
+    /// The message of the request's head. The client is an address on loopback: a file has none.
+    pub(crate) fn request_head(&self) -> RequestHead<'_> {
+        RequestHead {
+            request_id: "check".into(),
+            client: Peer { addr: PeerAddr::V4([127, 0, 0, 1]), port: 0 },
+            version: self.exchange.version,
+            method: self.exchange.method.as_slice().into(),
+            authority: self.exchange.header("host").unwrap_or_default().into(),
+            target: self.exchange.target.as_slice().into(),
+            headers: self.request_headers.as_seq(),
+            end: self.exchange.body.is_empty(),
+            ..RequestHead::default()
+        }
+    }
+
+    /// The request's body.
+    pub(crate) fn request_body(&self) -> &[u8] {
+        &self.exchange.body
+    }
+
+    /// The message of the response's head, and the response's body, if there is a response.
+    pub(crate) fn response(&self) -> Option<(ResponseHead<'_>, &[u8])> {
+        let response = self.exchange.response.as_ref()?;
+        let head = ResponseHead {
+            status: response.status,
+            version: self.exchange.version,
+            headers: self.response_headers.as_seq(),
+            end: response.body.is_empty(),
+        };
+        Some((head, &response.body))
+    }
+}
+
+fn encode(fields: &[Field]) -> SeqBuf<Header<'static>> {
     let mut encoded = SeqBuf::new();
     encoded.extend(
         fields

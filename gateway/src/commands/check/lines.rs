@@ -42,7 +42,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<(serde_json::Value, Exchange), BadLin
     let bad = |message: String| BadLine { id: id_of(line), message };
     let parsed: Line = serde_json::from_slice(line).map_err(|error| bad(error.to_string()))?;
     let version = match &parsed.version {
-        None => picket_host::abi::HttpVersion::Http11,
+        None => picket_abi::HttpVersion::Http11,
         Some(Bytes(text)) => parse_version(text)
             .ok_or_else(|| bad(format!("unknown protocol version \"{}\"", text.escape_ascii())))?,
     };
@@ -165,7 +165,7 @@ impl<'de> Deserialize<'de> for Base64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use picket_host::abi::HttpVersion;
+    use picket_abi::HttpVersion;
     use serde_json::json;
 
     #[test]

@@ -1,13 +1,268 @@
-//! `picket check`.
+//! `picket check`: requests judged without a network, from files or as JSON lines.
+//!
+//! ```text
+//! raw files ─ raw ──┐
+//!                   ├─▶ Exchange ─ judge ─▶ Judgement ─ show ─▶ table | JSON | JSON lines
+//! JSON lines ─ lines┘
+//! ```
 
+pub(crate) mod exchange;
+pub(crate) mod judge;
+mod lines;
+pub(crate) mod raw;
+mod show;
+
+use std::io::{self, BufRead, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use picket_host::Isolation;
+
+use self::exchange::{Exchange, Prepared};
+use self::judge::{Engine, Failed, Judge, Judgement, Setup};
+
+/// Exit code when a request is blocked and nothing failed.
+const EXIT_BLOCKED: u8 = 1;
 
 /// Arguments of `picket check`.
 #[derive(clap::Args)]
-pub struct Args {}
+#[command(after_help = "\
+A request is judged as the gateway would: phase by phase, up to the filter's answer. What a filter
+would have found behind that is not reported; with --detect nothing is answered and everything is.
+
+Exit code: 0 all requests pass, 1 one is blocked, 2 something failed.")]
+pub struct Args {
+    /// Files with one raw HTTP/1.1 request each, or folders of such files; `-` is standard input
+    files: Vec<PathBuf>,
+    /// Read requests as JSON lines from standard input and answer each with a line
+    #[arg(long, conflicts_with_all = ["files", "json"])]
+    jsonl: bool,
+    /// What judges: a backend, or `native` for the built-in WAF without a sandbox
+    #[arg(long, value_name = "BACKEND")]
+    backend: Option<Engine>,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// Show for each match the value, what changed it, and the part that matched
+    #[arg(long)]
+    explain: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// The filter and its settings, for `check` and `bench`.
+#[derive(clap::Args)]
+pub(crate) struct FilterArgs {
+    /// The filter's module; the built-in WAF if none is named
+    #[arg(long, value_name = "FILE")]
+    module: Option<PathBuf>,
+    /// The filter's settings: a TOML file with the keys of a [filter.NAME.config] table
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Report matches and let every request pass (the WAF's `mode = "detect"`)
+    #[arg(long)]
+    detect: bool,
+    /// Score at which the WAF blocks
+    #[arg(long, value_name = "SCORE")]
+    threshold: Option<u32>,
+}
+
+impl FilterArgs {
+    /// Reads the module, unless no engine of these needs one, and the settings.
+    pub(crate) fn setup(&self, engines: &[Engine], explain: bool) -> anyhow::Result<Setup> {
+        let mut table = toml::Table::new();
+        if let Some(file) = &self.config {
+            let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+            table = text.parse().with_context(|| file.display().to_string())?;
+        }
+        if self.detect {
+            table.insert("mode".into(), "detect".into());
+        }
+        if let Some(threshold) = self.threshold {
+            table.insert("threshold".into(), i64::from(threshold).into());
+        }
+        if explain {
+            table.insert("explain".into(), true.into());
+        }
+        let native_only = !engines.iter().any(|engine| matches!(engine, Engine::Wasm(_)));
+        let module = match &self.module {
+            Some(_) if native_only => bail!("--module needs a backend that runs modules"),
+            Some(file) => Some(std::fs::read(file).with_context(|| file.display().to_string())?.into()),
+            None if native_only => None,
+            None => Some(picket::embedded::builtin_waf()?),
+        };
+        Ok(Setup { module, settings: picket::config::settings(&table) })
+    }
+
+    /// Whether a module was named: the native engine then judges something else.
+    pub(crate) fn names_a_module(&self) -> bool {
+        self.module.is_some()
+    }
+}
 
 /// Runs the command; errors go to standard error.
-pub fn run(_args: Args) -> ExitCode {
-    eprintln!("picket: `picket check` is not in this build");
-    ExitCode::from(2)
+pub fn run(args: Args) -> ExitCode {
+    match check(&args) {
+        Ok(tally) => tally.exit_code(),
+        Err(error) => {
+            eprintln!("picket: {error:#}");
+            ExitCode::from(crate::EXIT_ERROR)
+        }
+    }
+}
+
+/// What happened over all requests.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    blocked: bool,
+    failed: bool,
+}
+
+impl Tally {
+    fn count(&mut self, outcome: &Result<Judgement, String>) {
+        match outcome {
+            Ok(judgement) => self.blocked |= judgement.blocked(),
+            Err(_) => self.failed = true,
+        }
+    }
+
+    fn exit_code(self) -> ExitCode {
+        match self {
+            Tally { failed: true, .. } => ExitCode::from(crate::EXIT_ERROR),
+            Tally { blocked: true, .. } => ExitCode::from(EXIT_BLOCKED),
+            Tally { .. } => ExitCode::SUCCESS,
+        }
+    }
+}
+
+fn check(args: &Args) -> anyhow::Result<Tally> {
+    let engine = match args.backend.or_else(Engine::default_backend) {
+        Some(engine) => engine,
+        None => bail!("this build has no backend"),
+    };
+    if !args.jsonl && args.files.is_empty() {
+        bail!("no requests: name files, or feed --jsonl");
+    }
+    let setup = args.filter.setup(&[engine], args.explain)?;
+    let mut judge = setup.judge(engine, Isolation::Fresh)?;
+    let stdout = io::stdout().lock();
+    if args.jsonl {
+        return judge_lines(&mut *judge, io::stdin().lock(), stdout, args.explain);
+    }
+    judge_files(&mut *judge, engine, args, stdout)
+}
+
+/// Answers each line with a line, at once: whoever feeds them may wait for the answer.
+fn judge_lines(
+    judge: &mut dyn Judge,
+    mut input: impl BufRead,
+    mut output: impl Write,
+    explain: bool,
+) -> anyhow::Result<Tally> {
+    let mut tally = Tally::default();
+    let mut line = Vec::new();
+    let mut answer = Vec::new();
+    loop {
+        line.clear();
+        if input.read_until(b'\n', &mut line).context("standard input")? == 0 {
+            return Ok(tally);
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let (id, outcome) = match lines::parse(&line) {
+            Ok((id, exchange)) => {
+                let judged = judge.judge(&Prepared::new(exchange));
+                (id, judged.map_err(|failed: Failed| failed.to_string()))
+            }
+            Err(bad) => (bad.id, Err(bad.message)),
+        };
+        tally.count(&outcome);
+        answer.clear();
+        show::line(&mut answer, id, &outcome, explain);
+        match output.write_all(&answer).and_then(|()| output.flush()) {
+            // Whoever read the answers has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(tally),
+            written => written.context("standard output")?,
+        }
+    }
+}
+
+fn judge_files(
+    judge: &mut dyn Judge,
+    engine: Engine,
+    args: &Args,
+    mut output: impl Write,
+) -> anyhow::Result<Tally> {
+    let mut tally = Tally::default();
+    let mut outcomes = Vec::new();
+    for (name, exchange) in read_requests(&args.files)? {
+        let outcome = exchange
+            .map_err(|error| format!("{error:#}"))
+            .and_then(|exchange| judge.judge(&Prepared::new(exchange)).map_err(|failed| failed.to_string()));
+        tally.count(&outcome);
+        outcomes.push((name, outcome));
+    }
+    let text = if args.json {
+        format!("{:#}\n", show::json(engine, &outcomes))
+    } else {
+        show::text(engine, &outcomes, args.explain, super::table::colour())
+    };
+    // A reader that has gone away (`| head`) changes nothing about the verdicts.
+    output.write_all(text.as_bytes()).ok();
+    Ok(tally)
+}
+
+/// A request by the name of its file, or why the file holds none.
+pub(crate) type Named = (String, anyhow::Result<Exchange>);
+
+/// Reads files, and the files of folders sorted by name. What cannot be read is listed with its
+/// error: one bad file among many does not hide the verdicts of the others.
+///
+/// # Errors
+/// If a path that was named does not exist, or a folder holds no file.
+pub(crate) fn read_requests(paths: &[PathBuf]) -> anyhow::Result<Vec<Named>> {
+    let mut requests = Vec::new();
+    for path in paths {
+        if path.as_os_str() == "-" {
+            let mut bytes = Vec::new();
+            io::stdin().lock().read_to_end(&mut bytes).context("standard input")?;
+            requests.push(("-".to_owned(), raw::parse(&bytes).map_err(anyhow::Error::from)));
+            continue;
+        }
+        let metadata = std::fs::metadata(path).with_context(|| path.display().to_string())?;
+        if metadata.is_dir() {
+            let before = requests.len();
+            read_folder(path, &mut requests).with_context(|| path.display().to_string())?;
+            if requests.len() == before {
+                bail!("{}: no files", path.display());
+            }
+        } else {
+            requests.push(read_file(path));
+        }
+    }
+    Ok(requests)
+}
+
+fn read_file(path: &Path) -> Named {
+    let exchange = std::fs::read(path).map_err(anyhow::Error::from).and_then(|bytes| Ok(raw::parse(&bytes)?));
+    (path.display().to_string(), exchange)
+}
+
+fn read_folder(folder: &Path, requests: &mut Vec<Named>) -> io::Result<()> {
+    let mut entries = std::fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+    entries.sort_by_key(|entry| entry.file_name());
+    for entry in entries {
+        // Hidden files are an editor's or a version control's, not requests.
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        // Not through links: a folder may link to itself.
+        match entry.file_type()? {
+            kind if kind.is_dir() => read_folder(&entry.path(), requests)?,
+            _ => requests.push(read_file(&entry.path())),
+        }
+    }
+    Ok(())
 }

@@ -116,7 +116,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Exchange, RawError> {
     Ok(Exchange { method, target, version, headers, body, response: None })
 }
 
-type RequestLine = (Vec<u8>, Vec<u8>, picket_host::abi::HttpVersion);
+type RequestLine = (Vec<u8>, Vec<u8>, picket_abi::HttpVersion);
 
 fn request_line(line: &[u8]) -> Result<RequestLine, RawError> {
     let malformed = || RawError::RequestLine { line: Shown(line).to_string() };
@@ -129,15 +129,12 @@ fn request_line(line: &[u8]) -> Result<RequestLine, RawError> {
     // version is one.
     let last = rest.iter().rposition(|&b| b == b' ').map_or(0, |space| space + 1);
     let word = &rest[last..];
-    let (target, version) = if last > 0
-        && word.len() >= 5
-        && word[..5].eq_ignore_ascii_case(b"HTTP/")
-    {
-        let version = parse_version(word)
-            .ok_or_else(|| RawError::Version { version: Shown(word).to_string() })?;
+    let (target, version) = if last > 0 && word.len() >= 5 && word[..5].eq_ignore_ascii_case(b"HTTP/") {
+        let version =
+            parse_version(word).ok_or_else(|| RawError::Version { version: Shown(word).to_string() })?;
         (trim(&rest[..last]), version)
     } else {
-        (rest, picket_host::abi::HttpVersion::Http09)
+        (rest, picket_abi::HttpVersion::Http09)
     };
     Ok((line[..method_end].to_vec(), target.to_vec(), version))
 }
@@ -149,7 +146,7 @@ fn body(rest: &[u8], headers: &[Field]) -> Result<Vec<u8>, RawError> {
             .filter(move |(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value.as_slice())
     };
-    let chunked = all("Transfer-Encoding").last().is_some_and(|codings| {
+    let chunked = all("Transfer-Encoding").next_back().is_some_and(|codings| {
         codings.rsplit(|&b| b == b',').next().is_some_and(|last| trim(last).eq_ignore_ascii_case(b"chunked"))
     });
     if chunked {
@@ -192,9 +189,10 @@ fn dechunk(body: &[u8]) -> Result<Vec<u8>, RawError> {
             // Trailers are of no interest to a filter of ABI 1.
             return Ok(out);
         }
-        let (data, rest) = lines.rest.split_at_checked(size).ok_or(RawError::Truncated {
-            missing: (size - lines.rest.len()) as u64,
-        })?;
+        let (data, rest) = lines
+            .rest
+            .split_at_checked(size)
+            .ok_or_else(|| RawError::Truncated { missing: (size - lines.rest.len()) as u64 })?;
         out.extend_from_slice(data);
         lines.rest = rest
             .strip_prefix(b"\r\n")
@@ -252,12 +250,11 @@ impl fmt::Display for Shown<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use picket_host::abi::HttpVersion;
+    use picket_abi::HttpVersion;
 
     #[test]
     fn a_request_with_a_length_and_lf_line_ends_is_read() {
-        let exchange =
-            parse(b"POST /a?b=c HTTP/1.1\nHost: example.org\nContent-Length: 3\n\nx=1\n").unwrap();
+        let exchange = parse(b"POST /a?b=c HTTP/1.1\nHost: example.org\nContent-Length: 3\n\nx=1\n").unwrap();
         assert_eq!(exchange.method, b"POST");
         assert_eq!(exchange.target, b"/a?b=c");
         assert_eq!(exchange.version, HttpVersion::Http11);
@@ -304,10 +301,7 @@ mod tests {
             (b"GET\r\n", RawError::RequestLine { line: "GET".into() }),
             (b"GET / HTTP/7\r\n", RawError::Version { version: "HTTP/7".into() }),
             (b"GET / HTTP/1.1\r\nHost x\r\n", RawError::HeaderLine { line: 2 }),
-            (
-                b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-                RawError::ContentLength { value: "-1".into() },
-            ),
+            (b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", RawError::ContentLength { value: "-1".into() }),
             (
                 b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nabc",
                 RawError::ContentLength { value: "2".into() },

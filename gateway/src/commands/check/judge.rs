@@ -1,0 +1,346 @@
+//! Judging exchanges without a network: the chain on a backend, or the engine natively.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use picket::backend::BackendKind;
+use picket_abi::{Match, Phase, SeqBuf, Setting, TransactionLog};
+use picket_host::{
+    Backend, BodyDecision, Chain, ConfigureBuf, Environment, Filter, HeadDecision, Isolation, Micros,
+    OnFailure, Policy, Reply, Source, Transaction, inspect,
+};
+
+use super::exchange::Prepared;
+
+/// What judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    /// The built-in WAF as a part of this binary: no module, no sandbox, no fuel.
+    #[cfg(feature = "native")]
+    Native,
+    /// A module on a backend.
+    Wasm(BackendKind),
+}
+
+impl Engine {
+    /// All engines of this build, the fastest first.
+    pub(crate) fn all() -> Vec<Engine> {
+        let mut all = Vec::new();
+        #[cfg(feature = "native")]
+        all.push(Engine::Native);
+        all.extend(BackendKind::ALL.iter().map(|&kind| Engine::Wasm(kind)));
+        all
+    }
+
+    /// The engine that `check` takes unless told otherwise: the fastest backend.
+    pub(crate) fn default_backend() -> Option<Engine> {
+        BackendKind::ALL.first().map(|&kind| Engine::Wasm(kind))
+    }
+
+    /// The name on the command line and in reports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            #[cfg(feature = "native")]
+            Engine::Native => "native",
+            Engine::Wasm(kind) => kind.name(),
+        }
+    }
+}
+
+impl FromStr for Engine {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Engine::all().into_iter().find(|engine| engine.name() == name).ok_or_else(|| {
+            let known: Vec<_> = Engine::all().into_iter().map(Engine::name).collect();
+            format!("not in this build (there is: {})", known.join(", "))
+        })
+    }
+}
+
+/// A rule that matched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Finding {
+    pub(crate) rule_id: u32,
+    pub(crate) severity: &'static str,
+    pub(crate) score: u32,
+    pub(crate) category: String,
+    pub(crate) message: String,
+    pub(crate) location: String,
+    pub(crate) matched: String,
+    pub(crate) value: String,
+    pub(crate) transformations: String,
+    pub(crate) tags: Vec<String>,
+}
+
+impl From<Match<'_>> for Finding {
+    /// The texts are shown so that they can be printed: what is no printable ASCII is escaped.
+    fn from(found: Match<'_>) -> Self {
+        Finding {
+            rule_id: found.rule_id,
+            severity: found.severity.name(),
+            score: found.score,
+            category: found.category.to_string(),
+            message: found.message.to_string(),
+            location: found.location.to_string(),
+            matched: found.matched.to_string(),
+            value: found.value.to_string(),
+            transformations: found.transformations.to_string(),
+            tags: found.tags.iter().map(|tag| tag.to_string()).collect(),
+        }
+    }
+}
+
+/// What an exchange came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Judgement {
+    /// The status a filter answered with instead of the upstream.
+    pub(crate) answered: Option<u16>,
+    /// Anomaly score.
+    pub(crate) score: u32,
+    /// Rules that matched, in order.
+    pub(crate) findings: Vec<Finding>,
+    /// Fuel of all phases; 0 natively.
+    pub(crate) fuel: u64,
+    /// From the first phase to the last.
+    pub(crate) time: Duration,
+}
+
+impl Judgement {
+    /// Whether a filter answered instead of the upstream.
+    pub(crate) fn blocked(&self) -> bool {
+        self.answered.is_some()
+    }
+
+    /// Numbers of the rules that matched, sorted, each once.
+    pub(crate) fn rule_ids(&self) -> Vec<u32> {
+        let mut ids: Vec<u32> = self.findings.iter().map(|finding| finding.rule_id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+}
+
+/// The filter failed: there is no judgement.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    phase: Phase,
+    error: picket_host::Error,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in phase {}", self.error, self.phase.name())
+    }
+}
+
+impl std::error::Error for Failed {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// One engine, set up.
+pub(crate) trait Judge {
+    /// Plays the exchange as the gateway would: phase by phase, up to the answer of a filter.
+    fn judge(&mut self, exchange: &Prepared) -> Result<Judgement, Failed>;
+
+    /// The filter behind it, if it is a module.
+    fn filter(&self) -> Option<&Filter> {
+        None
+    }
+}
+
+/// What the engines are set up with.
+pub(crate) struct Setup {
+    /// The module; unused natively.
+    pub(crate) module: Option<Cow<'static, [u8]>>,
+    /// Settings of the filter.
+    pub(crate) settings: SeqBuf<Setting<'static>>,
+}
+
+impl Setup {
+    /// The module's bytes.
+    ///
+    /// # Errors
+    /// If there is no module: a native engine was to do without.
+    pub(crate) fn module(&self) -> anyhow::Result<&[u8]> {
+        self.module.as_deref().context("no module was read")
+    }
+
+    /// The policy a module is judged under: that of a firewall, with the capabilities it asks for
+    /// (the services behind them deny) and with time to spare. Time depends on what else the
+    /// machine does; what bounds a module here is fuel, which repeats.
+    pub(crate) fn policy(&self, isolation: Isolation) -> anyhow::Result<Policy> {
+        let mut policy = Policy {
+            capabilities: inspect(self.module()?)?.capabilities(),
+            isolation,
+            on_failure: OnFailure::FailClosed { status: 503 },
+            ..Policy::WAF
+        };
+        for budget in [&mut policy.limits.call, &mut policy.limits.setup] {
+            budget.deadline = Micros::from_millis(10_000);
+        }
+        // Every phase of the transaction is judged, whatever they ask together.
+        Ok(policy)
+    }
+
+    /// Sets up `engine`.
+    ///
+    /// # Errors
+    /// If the module does not load or refuses its settings.
+    pub(crate) fn judge(&self, engine: Engine, isolation: Isolation) -> anyhow::Result<Box<dyn Judge>> {
+        match engine {
+            #[cfg(feature = "native")]
+            Engine::Native => Ok(Box::new(native::Native::new(&self.settings)?)),
+            Engine::Wasm(kind) => {
+                let backend = kind.build()?;
+                Ok(Box::new(Sandbox::new(&*backend, self, isolation)?))
+            }
+        }
+    }
+}
+
+/// A module on a backend, alone in its chain.
+struct Sandbox {
+    filter: Arc<Filter>,
+    chain: Chain,
+}
+
+impl Sandbox {
+    fn new(backend: &dyn Backend, setup: &Setup, isolation: Isolation) -> anyhow::Result<Self> {
+        let configure = ConfigureBuf { settings: setup.settings.clone(), data: Vec::new() };
+        let source = Source { id: "check", wasm: setup.module()? };
+        let environment = Arc::new(Environment::closed());
+        let filter = Filter::load(backend, source, setup.policy(isolation)?, configure, environment)?;
+        let filter = Arc::new(filter);
+        Ok(Sandbox { chain: Chain::new(vec![filter.clone()]), filter })
+    }
+}
+
+impl Judge for Sandbox {
+    fn judge(&mut self, exchange: &Prepared) -> Result<Judgement, Failed> {
+        let start = Instant::now();
+        let mut transaction = self.chain.begin();
+        let reply = play(&mut transaction, exchange);
+        let log = TransactionLog {
+            status: reply.as_ref().map_or(200, |reply| reply.status),
+            answered_by_filter: reply.is_some(),
+            ..TransactionLog::default()
+        };
+        let report = transaction.finish(&log);
+        let time = start.elapsed();
+        if let Some(failure) = report.failures.first() {
+            return Err(Failed { phase: failure.phase, error: failure.error.clone() });
+        }
+        Ok(Judgement {
+            answered: reply.map(|reply| reply.status),
+            score: report.score(),
+            findings: report.matches().map(|(_, found)| Finding::from(found)).collect(),
+            fuel: report.fuel.0,
+            time,
+        })
+    }
+
+    fn filter(&self) -> Option<&Filter> {
+        Some(&self.filter)
+    }
+}
+
+fn play(transaction: &mut Transaction, exchange: &Prepared) -> Option<Reply> {
+    let head = exchange.request_head();
+    match transaction.request_head(&head) {
+        HeadDecision::Respond(reply) => return Some(reply),
+        // The filter has put its own body in the place of this one.
+        HeadDecision::Modify { body: Some(_), .. } => {}
+        _ if head.end => {}
+        _ => {
+            if let BodyDecision::Respond(reply) = transaction.request_body(exchange.request_body(), true) {
+                return Some(reply);
+            }
+        }
+    }
+    let (head, body) = exchange.response()?;
+    match transaction.response_head(&head) {
+        HeadDecision::Respond(reply) => return Some(reply),
+        HeadDecision::Modify { body: Some(_), .. } => {}
+        _ if head.end => {}
+        _ => {
+            if let BodyDecision::Respond(reply) = transaction.response_body(body, true) {
+                return Some(reply);
+            }
+        }
+    }
+    None
+}
+
+#[cfg(feature = "native")]
+mod native {
+    use std::time::Instant;
+
+    use anyhow::Context as _;
+    use picket_abi::{ActionBuf, BodyChunk, Configure, Octets, OutcomeBuf, SeqBuf, Setting};
+    use picket_host::Limits;
+    use picket_waf::{RuleSet, Waf};
+
+    use super::{Failed, Finding, Judge, Judgement, Prepared};
+
+    /// The built-in WAF, called directly.
+    pub(super) struct Native {
+        waf: Waf,
+    }
+
+    impl Native {
+        pub(super) fn new(settings: &SeqBuf<Setting<'static>>) -> anyhow::Result<Self> {
+            let rules = RuleSet::load(picket_waf_rules::BUILTIN).context("the built-in ruleset")?;
+            let configure = Configure { settings: settings.as_seq(), data: Octets::default() };
+            Ok(Native { waf: Waf::configure(rules, &configure)? })
+        }
+    }
+
+    impl Judge for Native {
+        fn judge(&mut self, exchange: &Prepared) -> Result<Judgement, Failed> {
+            let start = Instant::now();
+            let mut judgement = Judgement::default();
+            let mut outcomes = Vec::new();
+            let head = exchange.request_head();
+            let mut outcome = self.waf.request_head(&head);
+            judgement.answered = status(&outcome);
+            outcomes.push(outcome);
+            // The same pieces that a guest gets.
+            let chunk_bytes = Limits::WAF.chunk_bytes;
+            let body = exchange.request_body();
+            let mut offset = 0;
+            while !head.end && judgement.answered.is_none() && offset < body.len() {
+                let data = &body[offset..body.len().min(offset + chunk_bytes)];
+                let end = offset + data.len() == body.len();
+                outcome =
+                    self.waf.request_body(&BodyChunk { offset: offset as u64, end, data: Octets(data) });
+                offset += data.len();
+                judgement.answered = status(&outcome);
+                if !outcome.is_silent() {
+                    outcomes.push(outcome);
+                }
+            }
+            judgement.score = self.waf.score();
+            judgement.time = start.elapsed();
+            judgement.findings = outcomes
+                .iter()
+                .flat_map(|outcome| outcome.verdict.matches.iter())
+                .map(Finding::from)
+                .collect();
+            Ok(judgement)
+        }
+    }
+
+    fn status(outcome: &OutcomeBuf) -> Option<u16> {
+        match outcome.action {
+            ActionBuf::Respond { status, .. } | ActionBuf::Redirect { status, .. } => Some(status),
+            ActionBuf::Continue | ActionBuf::Modify { .. } => None,
+        }
+    }
+}

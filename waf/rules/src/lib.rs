@@ -1,1 +1,10 @@
-//! Placeholder.
+//! # The built-in ruleset
+//!
+//! `builtin.toml` beside this crate, compiled when the crate is built. It is a constant: in a guest
+//! it is a data segment, and a fresh instance has nothing to build.
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+/// The built-in ruleset, for [`RuleSet::from_trusted`](https://docs.rs/picket-waf).
+pub static BUILTIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/builtin.blob"));

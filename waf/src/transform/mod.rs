@@ -140,7 +140,7 @@ impl Transformation {
 }
 
 /// The value of a hexadecimal digit.
-const fn hex(digit: u8) -> Option<u8> {
+pub(crate) const fn hex(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
         b'a'..=b'f' => Some(digit - b'a' + 10),

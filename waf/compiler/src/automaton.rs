@@ -1,0 +1,195 @@
+//! A pattern to a minimised dense table.
+//!
+//! `regex-automata` determinises; its automaton is then cut at the first match, since a search asks
+//! only whether and where one ends, and minimised again, which the cut makes worthwhile.
+
+use std::collections::{BTreeMap, HashMap};
+
+use regex_automata::dfa::{Automaton, StartKind, dense};
+use regex_automata::util::primitives::StateID;
+use regex_automata::util::{start, syntax};
+use regex_automata::{Anchored, nfa::thompson};
+
+const ACCEPT: usize = usize::MAX;
+const DEAD: usize = usize::MAX - 1;
+/// Largest automaton before the cut, in bytes. Whatever is larger has a pattern at fault.
+const DETERMINIZE_LIMIT: usize = 64 << 20;
+
+/// A pattern's table.
+pub(crate) struct Table {
+    pub bytes: Vec<u8>,
+    pub states: usize,
+    pub classes: usize,
+}
+
+/// Compiles a pattern, case-insensitively, over bytes.
+///
+/// # Errors
+/// Why it cannot be compiled.
+pub(crate) fn compile(pattern: &str) -> Result<Table, String> {
+    let dfa = dense::Builder::new()
+        .configure(
+            dense::Config::new()
+                .start_kind(StartKind::Unanchored)
+                .dfa_size_limit(Some(DETERMINIZE_LIMIT))
+                .determinize_size_limit(Some(DETERMINIZE_LIMIT)),
+        )
+        .syntax(
+            syntax::Config::new()
+                .unicode(false)
+                .utf8(false)
+                .case_insensitive(true)
+                .dot_matches_new_line(true),
+        )
+        .thompson(thompson::Config::new().utf8(false))
+        .build(pattern)
+        .map_err(|error| {
+            let mut text = error.to_string();
+            let mut source = std::error::Error::source(&error);
+            while let Some(inner) = source {
+                text = format!("{text}: {inner}");
+                source = inner.source();
+            }
+            text
+        })?;
+    Ok(minimise(&explore(&dfa)?).encode()?)
+}
+
+/// Transitions by byte, the 257th at the end of the input.
+struct Machine {
+    rows: Vec<Vec<usize>>,
+    /// The first so many states are those a search can begin in.
+    starts: usize,
+}
+
+/// Every state that a search can reach before it matches.
+fn explore(dfa: &dense::DFA<Vec<u32>>) -> Result<Machine, String> {
+    let mut ids: HashMap<StateID, usize> = HashMap::new();
+    let mut queue = Vec::new();
+    // How a search begins depends on the byte before it: the first one is that at the very start.
+    for behind in std::iter::once(None).chain((0..=255).map(Some)) {
+        let start = dfa
+            .start_state(&start::Config::new().anchored(Anchored::No).look_behind(behind))
+            .map_err(|error| error.to_string())?;
+        if dfa.is_match_state(start) || dfa.is_match_state(dfa.next_eoi_state(start)) {
+            return Err("it matches the empty string".into());
+        }
+        if !ids.contains_key(&start) {
+            ids.insert(start, queue.len());
+            queue.push(start);
+        }
+    }
+    let starts = queue.len();
+    let mut rows = Vec::new();
+    while let Some(&state) = queue.get(rows.len()) {
+        let mut row = Vec::with_capacity(257);
+        let mut target = |next: StateID| {
+            if dfa.is_match_state(next) {
+                ACCEPT
+            } else if dfa.is_dead_state(next) {
+                DEAD
+            } else {
+                *ids.entry(next).or_insert_with(|| {
+                    queue.push(next);
+                    queue.len() - 1
+                })
+            }
+        };
+        for byte in 0..=255 {
+            row.push(target(dfa.next_state(state, byte)));
+        }
+        row.push(if dfa.is_match_state(dfa.next_eoi_state(state)) { ACCEPT } else { DEAD });
+        rows.push(row);
+    }
+    Ok(Machine { rows, starts })
+}
+
+/// Moore's partition refinement.
+fn minimise(machine: &Machine) -> Machine {
+    let count = machine.rows.len();
+    let mut block = vec![0; count];
+    let mut blocks = 1;
+    loop {
+        let mut signatures: HashMap<Vec<usize>, usize> = HashMap::new();
+        let mut refined = vec![0; count];
+        for (state, row) in machine.rows.iter().enumerate() {
+            let mut signature = vec![block[state]];
+            signature.extend(row.iter().map(|&next| if next >= DEAD { next } else { block[next] }));
+            let fresh = signatures.len();
+            refined[state] = *signatures.entry(signature).or_insert(fresh);
+        }
+        let refined_blocks = signatures.len();
+        block = refined;
+        if refined_blocks == blocks {
+            break;
+        }
+        blocks = refined_blocks;
+    }
+    // Blocks are numbered by their first state, so the starts stay in front.
+    let starts = machine.rows[..machine.starts].iter().enumerate().map(|(state, _)| block[state] + 1).max();
+    let mut rows = vec![Vec::new(); blocks];
+    for (state, row) in machine.rows.iter().enumerate() {
+        if rows[block[state]].is_empty() {
+            rows[block[state]] =
+                row.iter().map(|&next| if next >= DEAD { next } else { block[next] }).collect();
+        }
+    }
+    Machine { rows, starts: starts.unwrap_or(1) }
+}
+
+impl Machine {
+    /// Byte classes: bytes that no state tells apart. Returns the class of each byte and a byte of
+    /// each class.
+    fn classes(&self) -> (Vec<usize>, Vec<usize>) {
+        let mut columns: BTreeMap<Vec<usize>, usize> = BTreeMap::new();
+        let mut representatives = Vec::new();
+        let classes = (0..256)
+            .map(|byte| {
+                let column: Vec<usize> = self.rows.iter().map(|row| row[byte]).collect();
+                *columns.entry(column).or_insert_with(|| {
+                    representatives.push(byte);
+                    representatives.len() - 1
+                })
+            })
+            .collect();
+        (classes, representatives)
+    }
+
+    /// The layout that `picket_waf`'s `dfa` module reads.
+    fn encode(&self) -> Result<Table, String> {
+        let states = self.rows.len();
+        if states > 0xfffd {
+            return Err(format!("{states} states are too many"));
+        }
+        let (classes, representatives) = self.classes();
+        let wide = states > 0xfd;
+        let width = representatives.len() + 1;
+        let class_count = u8::try_from(width).map_err(|_| format!("{width} byte classes are too many"))?;
+        let mut ranges: Vec<[u8; 2]> = Vec::new();
+        for byte in 0..256 {
+            if byte == 255 || classes[byte] != classes[byte + 1] {
+                ranges.push([byte as u8, classes[byte] as u8]);
+            }
+        }
+        let mut bytes = vec![class_count, if wide { 2 } else { 1 }];
+        for number in [self.starts, states, ranges.len()] {
+            bytes.extend((number as u16).to_le_bytes());
+        }
+        bytes.extend(ranges.concat());
+        for row in &self.rows {
+            for &byte in representatives.iter().chain(&[256]) {
+                let next = match row[byte] {
+                    ACCEPT => 0xffff,
+                    DEAD => 0xfffe,
+                    next => next as u16,
+                };
+                if wide {
+                    bytes.extend(next.to_le_bytes());
+                } else {
+                    bytes.push(next as u8);
+                }
+            }
+        }
+        Ok(Table { bytes, states, classes: width })
+    }
+}

@@ -1,0 +1,381 @@
+//! Rules and tables to the blob.
+
+use std::collections::{BTreeMap, HashMap};
+
+use picket_waf::format::{self, Section};
+use picket_waf::{Transformation, Variable};
+
+use crate::error::{Error, fit};
+use crate::prefilter::{self, ByteFlag};
+use crate::source::{Check, Operator, Source};
+use crate::summary::{PatternSummary, Summary};
+use crate::{Compiled, automaton, literals};
+
+/// Bits of the flags that bytes set, and that literals set.
+const BYTE_FLAGS: std::ops::Range<u32> = 8..16;
+const LITERAL_FLAGS: std::ops::Range<u32> = 16..31;
+
+pub(crate) fn emit(mut source: Source) -> Result<Compiled, Error> {
+    let mut emitter = Emitter::default();
+    emitter.node(0, None)?;
+    // Structural checks come first, so that the engine finds them without a search.
+    for structural in [true, false] {
+        for (index, rule) in source.rules.iter_mut().enumerate() {
+            for check in std::mem::take(&mut rule.checks) {
+                if is_structural(&check) == structural {
+                    emitter.check(index, rule.id, &check)?;
+                    emitter.structural += usize::from(structural);
+                } else {
+                    rule.checks.push(check);
+                }
+            }
+        }
+    }
+    for rule in &source.rules {
+        emitter.rule(rule)?;
+    }
+    emitter.finish(source.rules.len())
+}
+
+fn is_structural(check: &Check) -> bool {
+    check.operator == Operator::Absent
+        || check.targets.iter().any(|target| target.variable == Variable::HeaderCount)
+}
+
+/// A pattern, as the sets need it.
+struct Pattern {
+    variables: u32,
+    node: usize,
+    always: bool,
+}
+
+#[derive(Default)]
+struct Emitter {
+    strings: Vec<u8>,
+    interned: HashMap<String, (u32, u16)>,
+    rules: Vec<u8>,
+    tags: Vec<u8>,
+    tag_count: usize,
+    checks: Vec<u8>,
+    check_count: usize,
+    structural: usize,
+    selectors: Vec<u8>,
+    selector_count: usize,
+    pattern_records: Vec<u8>,
+    patterns: Vec<Pattern>,
+    automata: Vec<u8>,
+    tables: HashMap<String, (u32, usize, usize)>,
+    nodes: Vec<(usize, Option<Transformation>)>,
+    node_ids: HashMap<(usize, Option<Transformation>), usize>,
+    literals: BTreeMap<Vec<u8>, Vec<u16>>,
+    byte_flags: Vec<ByteFlag>,
+    literal_flags: Vec<&'static [&'static [u8]]>,
+    summary: Summary,
+}
+
+impl Emitter {
+    fn text(&mut self, text: &str) -> Result<[u8; format::TEXT_LEN], Error> {
+        let (offset, len) = match self.interned.get(text) {
+            Some(&known) => known,
+            None => {
+                let offset: u32 = fit("bytes of text", self.strings.len(), u32::MAX as usize)?;
+                let len: u16 = fit("bytes in one text", text.len(), usize::from(u16::MAX))?;
+                self.strings.extend(text.as_bytes());
+                self.interned.insert(text.to_owned(), (offset, len));
+                (offset, len)
+            }
+        };
+        let mut reference = [0; format::TEXT_LEN];
+        reference[..4].copy_from_slice(&offset.to_le_bytes());
+        reference[4..].copy_from_slice(&len.to_le_bytes());
+        Ok(reference)
+    }
+
+    fn node(&mut self, parent: usize, transformation: Option<Transformation>) -> Result<usize, Error> {
+        if let Some(&known) = self.node_ids.get(&(parent, transformation)) {
+            return Ok(known);
+        }
+        let id = self.nodes.len();
+        fit::<u8>("pipeline steps", id + 1, format::MAX_NODES)?;
+        self.nodes.push((parent, transformation));
+        self.node_ids.insert((parent, transformation), id);
+        Ok(id)
+    }
+
+    fn rule(&mut self, rule: &crate::source::Rule) -> Result<(), Error> {
+        let first_tag: u16 = fit("tags", self.tag_count, usize::from(u16::MAX))?;
+        for tag in &rule.tags {
+            let tag = self.text(tag)?;
+            self.tags.extend(tag);
+            self.tag_count += 1;
+        }
+        let (message, category) = (self.text(&rule.message)?, self.text(&rule.category)?);
+        self.rules.extend(rule.id.to_le_bytes());
+        self.rules.extend(message);
+        self.rules.extend(category);
+        self.rules.push(rule.severity.into());
+        self.rules.push(fit("tags of one rule", rule.tags.len(), 255)?);
+        self.rules.extend(first_tag.to_le_bytes());
+        Ok(())
+    }
+
+    fn check(&mut self, rule: usize, id: u32, check: &Check) -> Result<(), Error> {
+        let mut node = 0;
+        for &transformation in &check.pipeline {
+            node = self.node(node, Some(transformation))?;
+        }
+        let mut variables = 0;
+        let mut selected = 0;
+        let first_selector: u16 = fit("selectors", self.selector_count, usize::from(u16::MAX))?;
+        let mut selectors = 0u16;
+        for target in &check.targets {
+            match &target.name {
+                None => variables |= target.variable.bit(),
+                Some(name) => {
+                    if !target.exclude {
+                        selected |= target.variable.bit();
+                    }
+                    let name = self.text(name)?;
+                    self.selectors.extend([target.variable as u8, u8::from(target.exclude)]);
+                    self.selectors.extend(name);
+                    self.selector_count += 1;
+                    selectors += 1;
+                }
+            }
+        }
+        let first_pattern: u16 = fit("patterns", self.patterns.len(), usize::from(format::OUTPUT_FLAG) - 1)?;
+        let number: u16 = fit("checks", self.check_count, usize::from(u16::MAX))?;
+        for pattern in &check.patterns {
+            self.pattern(id, number, node, variables, selected, check.operator, pattern)?;
+        }
+        self.checks.extend(fit::<u16>("rules", rule, usize::from(u16::MAX))?.to_le_bytes());
+        self.checks.push(node as u8);
+        self.checks.push(match check.operator {
+            Operator::Rx => format::OP_RX,
+            Operator::NotRx => format::OP_NOT_RX,
+            Operator::Absent => format::OP_ABSENT,
+        });
+        self.checks.extend(variables.to_le_bytes());
+        for number in [first_selector, selectors, first_pattern] {
+            self.checks.extend(number.to_le_bytes());
+        }
+        self.checks.extend((check.patterns.len() as u16).to_le_bytes());
+        self.check_count += 1;
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename them")]
+    fn pattern(
+        &mut self,
+        id: u32,
+        check: u16,
+        node: usize,
+        variables: u32,
+        selected: u32,
+        operator: Operator,
+        pattern: &str,
+    ) -> Result<(), Error> {
+        if pattern.bytes().any(|byte| byte.is_ascii_uppercase()) && !pattern.contains('\\') {
+            return Err(Error::rule(id, pattern, "write patterns in lower case: they ignore case"));
+        }
+        let index = self.patterns.len() as u16;
+        let (at, states, classes, bytes) = match self.tables.get(pattern) {
+            Some(&(at, states, classes)) => (at, states, classes, 0),
+            None => {
+                let table =
+                    automaton::compile(pattern).map_err(|problem| Error::rule(id, pattern, problem))?;
+                let at: u32 = fit("bytes of automata", self.automata.len(), u32::MAX as usize)?;
+                self.automata.extend(&table.bytes);
+                self.tables.insert(pattern.to_owned(), (at, table.states, table.classes));
+                (at, table.states, table.classes, table.bytes.len())
+            }
+        };
+        let literals = match operator {
+            Operator::Rx => {
+                literals::required(pattern).map_err(|problem| Error::rule(id, pattern, problem))?
+            }
+            _ => None,
+        };
+        let always = literals.is_none();
+        if always
+            && let Some(bulk) = Variable::ALL
+                .into_iter()
+                .find(|variable| variable.is_bulk() && (variables | selected) & variable.bit() != 0)
+        {
+            let problem =
+                format!("no literal must occur in it, so that it would run on all of {}", bulk.name());
+            return Err(Error::rule(id, pattern, problem));
+        }
+        for literal in literals.iter().flatten() {
+            self.literals.entry(literal.clone()).or_default().push(index);
+        }
+        self.summary.patterns.push(PatternSummary {
+            rule: id,
+            pattern: pattern.to_owned(),
+            states,
+            classes,
+            bytes,
+            literals: literals.iter().flatten().map(|literal| literal.escape_ascii().to_string()).collect(),
+        });
+        self.pattern_records.extend(at.to_le_bytes());
+        self.pattern_records.extend(check.to_le_bytes());
+        self.patterns.push(Pattern { variables: variables | selected, node, always });
+        Ok(())
+    }
+
+    /// The flags that say whether a transformation could change a value.
+    fn triggers(&mut self, transformation: Transformation) -> Result<u32, Error> {
+        let literals = transformation.trigger_literals();
+        if literals.is_empty() {
+            let bytes = transformation.triggers();
+            if let Some(known) = self.byte_flags.iter().find(|flag| flag.bytes == bytes) {
+                return Ok(1 << known.bit);
+            }
+            let bit = BYTE_FLAGS.start + self.byte_flags.len() as u32;
+            fit::<u32>("distinct sets of trigger bytes", self.byte_flags.len() + 1, BYTE_FLAGS.len())?;
+            self.byte_flags.push(ByteFlag { bytes: bytes.to_vec(), bit });
+            return Ok(1 << bit);
+        }
+        let position = match self.literal_flags.iter().position(|&known| known == literals) {
+            Some(position) => position,
+            None => {
+                let position = self.literal_flags.len();
+                fit::<u32>("distinct sets of trigger literals", position + 1, LITERAL_FLAGS.len())?;
+                self.literal_flags.push(literals);
+                let bit = LITERAL_FLAGS.start as u16 + position as u16;
+                for literal in literals {
+                    self.literals.entry(literal.to_vec()).or_default().push(format::OUTPUT_FLAG | bit);
+                }
+                position
+            }
+        };
+        Ok(1 << (LITERAL_FLAGS.start + position as u32))
+    }
+
+    fn finish(mut self, rules: usize) -> Result<Compiled, Error> {
+        let mut triggers = Vec::new();
+        for (_, transformation) in self.nodes.clone() {
+            triggers.push(match transformation {
+                None => 0,
+                Some(transformation) => self.triggers(transformation)?,
+            });
+        }
+        let mut nodes = Vec::new();
+        for (&(parent, transformation), trigger) in self.nodes.iter().zip(&triggers) {
+            nodes.extend([
+                parent as u8,
+                transformation.map_or(0xff, |transformation| transformation as u8),
+                0,
+                0,
+            ]);
+            nodes.extend(trigger.to_le_bytes());
+        }
+        let words = self.patterns.len().div_ceil(32);
+        let mut variables = Vec::new();
+        let mut variable_patterns = vec![0u32; Variable::COUNT * words];
+        let mut always = vec![0u32; Variable::COUNT * words];
+        let mut node_patterns = vec![0u32; self.nodes.len() * words];
+        for variable in Variable::ALL {
+            let (mut wanted, mut any_always) = (0u32, 0u32);
+            for (index, pattern) in self.patterns.iter().enumerate() {
+                let (word, bit) = (index / 32, 1u32 << (index % 32));
+                node_patterns[pattern.node * words + word] |= bit;
+                if pattern.variables & variable.bit() == 0 {
+                    continue;
+                }
+                variable_patterns[variable as usize * words + word] |= bit;
+                if pattern.always {
+                    always[variable as usize * words + word] |= bit;
+                    any_always = 1;
+                }
+                let mut node = pattern.node;
+                wanted |= 1 << node;
+                while node != 0 {
+                    node = self.nodes[node].0;
+                    wanted |= 1 << node;
+                }
+            }
+            let trigger = (0..self.nodes.len())
+                .filter(|node| wanted & 1 << node != 0)
+                .fold(0, |flags, node| flags | triggers[node]);
+            for number in [wanted, trigger, any_always] {
+                variables.extend(number.to_le_bytes());
+            }
+        }
+
+        let prefilter = prefilter::build(&self.literals, &self.byte_flags)?;
+        let structural: u16 = fit("structural checks", self.structural, usize::from(u16::MAX))?;
+        let meta = [prefilter.classes, prefilter.hot, prefilter.dense_len, structural]
+            .into_iter()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        let words_to_bytes =
+            |words: Vec<u32>| words.into_iter().flat_map(u32::to_le_bytes).collect::<Vec<u8>>();
+        self.summary.prefilter_bytes = prefilter.map.len()
+            + prefilter.dense.len()
+            + prefilter.sparse_index.len()
+            + prefilter.sparse.len()
+            + prefilter.output_index.len()
+            + prefilter.outputs.len();
+        self.summary.automata_bytes = self.automata.len();
+        self.summary.literals = prefilter.literals;
+        self.summary.prefilter_states = prefilter.states;
+        self.summary.prefilter_classes = usize::from(prefilter.classes);
+        self.summary.rules = rules;
+        self.summary.checks = self.check_count;
+        self.summary.nodes = self.nodes.len();
+
+        let mut sections: [Vec<u8>; format::SECTIONS] = Default::default();
+        for (section, bytes) in [
+            (Section::Strings, self.strings),
+            (Section::Rules, self.rules),
+            (Section::Tags, self.tags),
+            (Section::Checks, self.checks),
+            (Section::Selectors, self.selectors),
+            (Section::Patterns, self.pattern_records),
+            (Section::Nodes, nodes),
+            (Section::Variables, variables),
+            (Section::VariablePatterns, words_to_bytes(variable_patterns)),
+            (Section::NodePatterns, words_to_bytes(node_patterns)),
+            (Section::Always, words_to_bytes(always)),
+            (Section::Meta, meta),
+            (Section::PrefilterMap, prefilter.map),
+            (Section::PrefilterDense, prefilter.dense),
+            (Section::PrefilterSparseIndex, prefilter.sparse_index),
+            (Section::PrefilterSparse, prefilter.sparse),
+            (Section::PrefilterOutputIndex, prefilter.output_index),
+            (Section::PrefilterOutputs, prefilter.outputs),
+            (Section::Automata, self.automata),
+        ] {
+            sections[section as usize] = bytes;
+        }
+        let blob = assemble(&sections)?;
+        self.summary.blob_bytes = blob.len();
+        Ok(Compiled { blob, summary: self.summary })
+    }
+}
+
+fn assemble(sections: &[Vec<u8>; format::SECTIONS]) -> Result<Vec<u8>, Error> {
+    let mut body = Vec::new();
+    let mut table = Vec::new();
+    let start = format::HEADER_LEN + format::SECTIONS * 8;
+    for section in sections {
+        // Aligned, so that a table never straddles more cache lines than it must.
+        while (start + body.len()) % 4 != 0 {
+            body.push(0);
+        }
+        let offset: u32 = fit("bytes of ruleset", start + body.len(), u32::MAX as usize)?;
+        table.extend(offset.to_le_bytes());
+        table.extend((section.len() as u32).to_le_bytes());
+        body.extend(section);
+    }
+    let mut blob = Vec::new();
+    blob.extend(format::MAGIC);
+    blob.extend(format::VERSION.to_le_bytes());
+    blob.extend((format::SECTIONS as u16).to_le_bytes());
+    blob.extend(fit::<u32>("bytes of ruleset", start + body.len(), u32::MAX as usize)?.to_le_bytes());
+    let content = [table, body].concat();
+    blob.extend(picket_waf::crc32(&content).to_le_bytes());
+    blob.extend(content);
+    Ok(blob)
+}

@@ -1,0 +1,231 @@
+//! The sweep's automaton: Aho–Corasick over the literals of all patterns, case folded.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use picket_waf::format;
+
+use crate::error::{Error, fit};
+
+/// States up to this depth are dense rows: where clean text stays. Deeper ones are lists.
+const DENSE_DEPTH: usize = 2;
+
+/// Trigger bytes of a transformation, and the bit (8 to 15) that they set.
+pub(crate) struct ByteFlag {
+    pub bytes: Vec<u8>,
+    pub bit: u32,
+}
+
+/// The sections of the sweep.
+pub(crate) struct Sections {
+    pub classes: u16,
+    pub hot: u16,
+    pub dense_len: u16,
+    pub map: Vec<u8>,
+    pub dense: Vec<u8>,
+    pub sparse_index: Vec<u8>,
+    pub sparse: Vec<u8>,
+    pub output_index: Vec<u8>,
+    pub outputs: Vec<u8>,
+    pub states: usize,
+    pub literals: usize,
+}
+
+#[derive(Default)]
+struct State {
+    goto: BTreeMap<u8, usize>,
+    fail: usize,
+    depth: usize,
+    outputs: Vec<u16>,
+}
+
+/// Builds the automaton of `literals` (in lower case), each with the outputs that finding it gives.
+pub(crate) fn build(literals: &BTreeMap<Vec<u8>, Vec<u16>>, flags: &[ByteFlag]) -> Result<Sections, Error> {
+    let classes = Classes::new(literals, flags)?;
+    let states = automaton(literals, &classes);
+
+    // Dense states without outputs, dense states with outputs, sparse states.
+    let rank = |state: &State| match (state.depth <= DENSE_DEPTH, state.outputs.is_empty()) {
+        (true, true) => 0,
+        (true, false) => 1,
+        _ => 2,
+    };
+    let mut order: Vec<usize> = (0..states.len()).collect();
+    order.sort_by_key(|&state| (rank(&states[state]), state));
+    let stride = classes.count;
+    let plain = order.iter().filter(|&&state| rank(&states[state]) == 0).count();
+    let dense = order.iter().filter(|&&state| rank(&states[state]) < 2).count();
+    let hot = fit("prefilter entries", plain * stride, usize::from(format::ESCAPE) - 1)?;
+    let dense_len: u16 = fit("prefilter entries", dense * stride, usize::from(format::ESCAPE) - 1)?;
+    fit::<u16>(
+        "prefilter states",
+        usize::from(dense_len) + order.len() - dense,
+        usize::from(format::ESCAPE) - 1,
+    )?;
+    let mut ids = vec![0u16; states.len()];
+    for (position, &state) in order.iter().enumerate() {
+        ids[state] =
+            if position < dense { (position * stride) as u16 } else { dense_len + (position - dense) as u16 };
+    }
+
+    let next = |state: usize, class: u8| -> u16 {
+        if class == classes.percent {
+            return format::ESCAPE;
+        }
+        let mut state = state;
+        loop {
+            if let Some(&target) = states[state].goto.get(&class) {
+                return ids[target];
+            }
+            if state == 0 {
+                return ids[0];
+            }
+            state = states[state].fail;
+        }
+    };
+    let mut sections = Sections {
+        classes: stride as u16,
+        hot,
+        dense_len,
+        map: classes.map(flags),
+        dense: Vec::new(),
+        sparse_index: Vec::new(),
+        sparse: Vec::new(),
+        output_index: Vec::new(),
+        outputs: Vec::new(),
+        states: states.len(),
+        literals: literals.len(),
+    };
+    for (position, &state) in order.iter().enumerate() {
+        if position < dense {
+            for class in 0..stride {
+                sections.dense.extend(next(state, class as u8).to_le_bytes());
+            }
+        } else {
+            let at: u16 =
+                fit("bytes of sparse prefilter states", sections.sparse.len(), usize::from(u16::MAX))?;
+            sections.sparse_index.extend(at.to_le_bytes());
+            let differing: Vec<(u8, u16)> = (0..stride as u8)
+                .map(|class| (class, next(state, class)))
+                .filter(|&(class, target)| target != next(0, class))
+                .collect();
+            sections.sparse.push(differing.len() as u8);
+            for (class, target) in differing {
+                sections.sparse.push(class);
+                sections.sparse.extend(target.to_le_bytes());
+            }
+        }
+    }
+    let mut outputs: Vec<(u16, &[u16])> = states
+        .iter()
+        .enumerate()
+        .filter(|(_, state)| !state.outputs.is_empty())
+        .map(|(state, found)| (ids[state], &found.outputs[..]))
+        .collect();
+    outputs.sort();
+    for (id, found) in outputs {
+        let at: u16 = fit("bytes of prefilter outputs", sections.outputs.len(), usize::from(u16::MAX))?;
+        sections.output_index.extend(id.to_le_bytes());
+        sections.output_index.extend(at.to_le_bytes());
+        sections.outputs.extend((found.len() as u16).to_le_bytes());
+        for output in found {
+            sections.outputs.extend(output.to_le_bytes());
+        }
+    }
+    Ok(sections)
+}
+
+fn automaton(literals: &BTreeMap<Vec<u8>, Vec<u16>>, classes: &Classes) -> Vec<State> {
+    let mut states = vec![State::default()];
+    for (literal, outputs) in literals {
+        let mut state = 0;
+        for &byte in literal {
+            let class = classes.of[usize::from(byte)];
+            state = match states[state].goto.get(&class) {
+                Some(&next) => next,
+                None => {
+                    let depth = states[state].depth + 1;
+                    states.push(State { depth, ..State::default() });
+                    let next = states.len() - 1;
+                    states[state].goto.insert(class, next);
+                    next
+                }
+            };
+        }
+        states[state].outputs.extend(outputs);
+    }
+    let mut queue: VecDeque<usize> = states[0].goto.values().copied().collect();
+    while let Some(state) = queue.pop_front() {
+        for (class, child) in states[state].goto.clone() {
+            let mut fail = states[state].fail;
+            let target = loop {
+                if let Some(&target) = states[fail].goto.get(&class) {
+                    break target;
+                }
+                if fail == 0 {
+                    break 0;
+                }
+                fail = states[fail].fail;
+            };
+            states[child].fail = target;
+            let inherited = states[target].outputs.clone();
+            states[child].outputs.extend(inherited);
+            queue.push_back(child);
+        }
+    }
+    for state in &mut states {
+        state.outputs.sort_unstable();
+        state.outputs.dedup();
+    }
+    states
+}
+
+/// Bytes that no literal tells apart.
+struct Classes {
+    of: [u8; 256],
+    count: usize,
+    percent: u8,
+}
+
+impl Classes {
+    fn new(literals: &BTreeMap<Vec<u8>, Vec<u16>>, flags: &[ByteFlag]) -> Result<Self, Error> {
+        for flag in flags {
+            // The sweep takes back the flag of a `%` that it decoded: it must not be another byte's.
+            assert!(
+                !flag.bytes.contains(&b'%') || flag.bytes == b"%",
+                "a trigger set with '%' holds nothing else"
+            );
+        }
+        // Class 0: every byte that is in no literal.
+        let mut of = [0u8; 256];
+        let mut count = 1usize;
+        for byte in literals.keys().flatten().copied().chain([b'%']) {
+            if of[usize::from(byte)] == 0 {
+                of[usize::from(byte)] = fit("byte classes", count, 255)?;
+                count += 1;
+            }
+        }
+        for byte in b'a'..=b'z' {
+            of[usize::from(byte.to_ascii_uppercase())] = of[usize::from(byte)];
+        }
+        Ok(Classes { of, count, percent: of[usize::from(b'%')] })
+    }
+
+    /// Two maps of class and flags: for values, and for raw urlencoded strings, where `&` and `+`
+    /// are no content.
+    fn map(&self, flags: &[ByteFlag]) -> Vec<u8> {
+        let mut map = Vec::new();
+        for raw in [false, true] {
+            for byte in 0..=255u8 {
+                let mut set = 0u32;
+                for flag in flags {
+                    if flag.bytes.contains(&byte) && !(raw && matches!(byte, b'&' | b'+')) {
+                        set |= 1 << flag.bit;
+                    }
+                }
+                map.push(self.of[usize::from(byte)]);
+                map.push((set >> 8) as u8);
+            }
+        }
+        map
+    }
+}

@@ -1,0 +1,170 @@
+//! The source of a ruleset: rules, what they look at, and the pipelines they share.
+
+use std::collections::BTreeMap;
+
+use picket_abi::Severity;
+use picket_waf::{Transformation, Variable};
+use serde::Deserialize;
+
+use crate::error::Error;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    pipeline: Vec<PipelineEntry>,
+    rule: Vec<RuleEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PipelineEntry {
+    name: String,
+    transformations: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleEntry {
+    id: u32,
+    message: String,
+    severity: String,
+    category: String,
+    #[serde(default)]
+    tags: Vec<String>,
+    detect: Vec<DetectEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DetectEntry {
+    targets: Vec<String>,
+    #[serde(default)]
+    pipeline: Option<String>,
+    #[serde(default)]
+    op: Operator,
+    #[serde(default)]
+    patterns: Vec<String>,
+}
+
+/// What a check asks of its values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Operator {
+    #[default]
+    Rx,
+    NotRx,
+    Absent,
+}
+
+/// A variable, or one name in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub variable: Variable,
+    pub name: Option<String>,
+    pub exclude: bool,
+}
+
+pub(crate) struct Check {
+    pub targets: Vec<Target>,
+    pub pipeline: Vec<Transformation>,
+    pub operator: Operator,
+    pub patterns: Vec<String>,
+}
+
+pub(crate) struct Rule {
+    pub id: u32,
+    pub message: String,
+    pub severity: Severity,
+    pub category: String,
+    pub tags: Vec<String>,
+    pub checks: Vec<Check>,
+}
+
+pub(crate) struct Source {
+    pub rules: Vec<Rule>,
+}
+
+impl Source {
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+        let file: File = toml::from_str(text).map_err(Error::Syntax)?;
+        let mut pipelines = BTreeMap::new();
+        for entry in file.pipeline {
+            let mut transformations = Vec::new();
+            for name in &entry.transformations {
+                transformations.push(Transformation::from_name(name).ok_or_else(|| {
+                    Error::rule(
+                        0,
+                        format!("pipeline {}", entry.name),
+                        format!("unknown transformation {name}"),
+                    )
+                })?);
+            }
+            pipelines.insert(entry.name, transformations);
+        }
+        let mut rules: Vec<Rule> = Vec::new();
+        for entry in file.rule {
+            if rules.iter().any(|rule| rule.id == entry.id) {
+                return Err(Error::rule(entry.id, "id", "another rule has it already"));
+            }
+            rules.push(Rule::parse(entry, &pipelines)?);
+        }
+        Ok(Source { rules })
+    }
+}
+
+impl Rule {
+    fn parse(entry: RuleEntry, pipelines: &BTreeMap<String, Vec<Transformation>>) -> Result<Self, Error> {
+        let id = entry.id;
+        let severity = [Severity::Notice, Severity::Warning, Severity::Error, Severity::Critical]
+            .into_iter()
+            .find(|severity| severity.name() == entry.severity)
+            .ok_or_else(|| {
+                Error::rule(id, &entry.severity, "unknown severity (critical, error, warning, notice)")
+            })?;
+        let mut checks = Vec::new();
+        for detect in entry.detect {
+            let pipeline = match &detect.pipeline {
+                None => Vec::new(),
+                Some(name) => pipelines.get(name).cloned().ok_or_else(|| {
+                    Error::rule(id, format!("pipeline {name}"), "there is none of that name")
+                })?,
+            };
+            let mut targets = Vec::new();
+            for target in &detect.targets {
+                targets.push(parse_target(id, target)?);
+            }
+            if (detect.operator_is_absent()) != detect.patterns.is_empty() {
+                return Err(Error::rule(id, "patterns", "needed, except with op = \"absent\""));
+            }
+            checks.push(Check { targets, pipeline, operator: detect.op, patterns: detect.patterns });
+        }
+        Ok(Rule { id, message: entry.message, severity, category: entry.category, tags: entry.tags, checks })
+    }
+}
+
+impl DetectEntry {
+    fn operator_is_absent(&self) -> bool {
+        self.op == Operator::Absent
+    }
+}
+
+fn parse_target(id: u32, target: &str) -> Result<Target, Error> {
+    let (exclude, rest) = match target.strip_prefix('!') {
+        Some(rest) => (true, rest),
+        None => (false, target),
+    };
+    let (name, selector) = match rest.split_once(':') {
+        Some((name, selector)) => (name, Some(selector.to_owned())),
+        None => (rest, None),
+    };
+    let variable =
+        Variable::from_name(name).ok_or_else(|| Error::rule(id, target, "there is no such variable"))?;
+    if exclude && selector.is_none() {
+        return Err(Error::rule(id, target, "an exclusion needs a name: !VARIABLE:name"));
+    }
+    if variable == Variable::HeaderCount && selector.is_none() {
+        return Err(Error::rule(id, target, "needs the name of a header"));
+    }
+    Ok(Target { variable, name: selector, exclude })
+}

@@ -1,0 +1,175 @@
+//! The configuration of a WAF instance.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use picket_abi::{Configure, Value};
+
+/// What happens when the score reaches the threshold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// The request is answered with [`Config::block_status`].
+    #[default]
+    Block,
+    /// The request goes on; the matches are reported.
+    Detect,
+}
+
+/// An exception. A match that fits everything the entry names is dropped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Allow {
+    /// Number of the rule; `None`: any.
+    pub rule: Option<u32>,
+    /// The path as it was sent; a `*` at the end stands for anything. `None`: any.
+    pub path: Option<Vec<u8>>,
+    /// Name of the argument, cookie or header, without regard to letter case; a `*` at the end
+    /// stands for anything. `None`: any.
+    pub arg: Option<Vec<u8>>,
+}
+
+impl Allow {
+    pub(crate) fn fits(&self, rule: u32, path: &[u8], name: &[u8]) -> bool {
+        self.rule.is_none_or(|wanted| wanted == rule)
+            && self.path.as_ref().is_none_or(|wanted| matches(wanted, path, <[u8]>::eq))
+            && self.arg.as_ref().is_none_or(|wanted| matches(wanted, name, <[u8]>::eq_ignore_ascii_case))
+    }
+}
+
+fn matches(pattern: &[u8], value: &[u8], eq: fn(&[u8], &[u8]) -> bool) -> bool {
+    match pattern.strip_suffix(b"*") {
+        Some(prefix) => value.get(..prefix.len()).is_some_and(|front| eq(front, prefix)),
+        None => eq(value, pattern),
+    }
+}
+
+/// The configuration of a WAF instance.
+///
+/// Its settings, as [`Configure`] carries them: `mode` (`"block"` or `"detect"`), `threshold`,
+/// `block_status`, `explain`, and `allow.N.rule`, `allow.N.path`, `allow.N.arg`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// What happens at the threshold.
+    pub mode: Mode,
+    /// Score at which a request is an attack; at least 1.
+    pub threshold: u32,
+    /// Status of a blocked request, 400 to 599.
+    pub block_status: u16,
+    /// Whether matches carry the value and the transformations that led to them.
+    pub explain: bool,
+    /// Exceptions.
+    pub allow: Vec<Allow>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config { mode: Mode::Block, threshold: 5, block_status: 403, explain: false, allow: Vec::new() }
+    }
+}
+
+/// A setting that the WAF does not take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    key: String,
+    problem: String,
+}
+
+impl ConfigError {
+    fn new(key: &[u8], problem: impl Into<String>) -> Self {
+        ConfigError { key: String::from_utf8_lossy(key).into_owned(), problem: problem.into() }
+    }
+
+    /// The setting's key.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.problem)
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+fn number<T: TryFrom<i64> + fmt::Display>(
+    key: &[u8],
+    value: Value<'_>,
+    min: T,
+    max: T,
+) -> Result<T, ConfigError>
+where
+    T: PartialOrd,
+{
+    value
+        .as_int()
+        .and_then(|number| T::try_from(number).ok())
+        .filter(|number| *number >= min && *number <= max)
+        .ok_or_else(|| ConfigError::new(key, format!("expected a whole number from {min} to {max}")))
+}
+
+fn text<'a>(key: &[u8], value: Value<'a>) -> Result<&'a [u8], ConfigError> {
+    value.as_text().map(|text| text.bytes()).ok_or_else(|| ConfigError::new(key, "expected a text"))
+}
+
+impl Config {
+    /// Reads the settings of a configure phase. What is not set keeps its default.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key that is unknown, of the wrong type or out of range.
+    pub fn parse(configure: &Configure<'_>) -> Result<Self, ConfigError> {
+        let mut config = Config::default();
+        for setting in configure.settings {
+            let (key, value) = (setting.key.bytes(), setting.value);
+            match key {
+                b"mode" => {
+                    config.mode = match text(key, value)? {
+                        b"block" => Mode::Block,
+                        b"detect" => Mode::Detect,
+                        _ => return Err(ConfigError::new(key, "expected \"block\" or \"detect\"")),
+                    }
+                }
+                b"threshold" => config.threshold = number(key, value, 1, u32::MAX)?,
+                b"block_status" => config.block_status = number(key, value, 400, 599)?,
+                b"explain" => {
+                    config.explain =
+                        value.as_bool().ok_or_else(|| ConfigError::new(key, "expected true or false"))?;
+                }
+                _ => config.parse_allow(key, value)?,
+            }
+        }
+        for (index, allow) in config.allow.iter().enumerate() {
+            if *allow == Allow::default() {
+                let key = format!("allow.{index}");
+                return Err(ConfigError::new(key.as_bytes(), "needs at least one of rule, path and arg"));
+            }
+        }
+        Ok(config)
+    }
+
+    /// `allow.N.field`; entries come in order.
+    fn parse_allow(&mut self, key: &[u8], value: Value<'_>) -> Result<(), ConfigError> {
+        let unknown =
+            || ConfigError::new(key, "unknown key (known: mode, threshold, block_status, explain, allow)");
+        let mut parts = key.strip_prefix(b"allow.").ok_or_else(unknown)?.splitn(2, |&byte| byte == b'.');
+        let index = parts
+            .next()
+            .and_then(|index| core::str::from_utf8(index).ok()?.parse::<usize>().ok())
+            .filter(|&index| index <= self.allow.len())
+            .ok_or_else(unknown)?;
+        let field = parts.next().ok_or_else(unknown)?;
+        if index == self.allow.len() {
+            self.allow.push(Allow::default());
+        }
+        let entry = &mut self.allow[index];
+        match field {
+            b"rule" => entry.rule = Some(number(key, value, 1, u32::MAX)?),
+            b"path" => entry.path = Some(text(key, value)?.to_vec()),
+            b"arg" => entry.arg = Some(text(key, value)?.to_vec()),
+            _ => return Err(ConfigError::new(key, "unknown key (known: rule, path, arg)")),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,307 @@
+//! From a value to its matches: the sweep, the transformations it calls for, the candidates.
+
+use alloc::vec::Vec;
+
+use picket_abi::{Match, Octets, VerdictBuf};
+
+use crate::blob::{Check, RuleSet, format};
+use crate::body::Sink;
+use crate::config::Config;
+use crate::prefilter::Prefilter;
+use crate::urlencoded;
+use crate::variable::Variable;
+
+/// Longest excerpt of a value or a match in a report, in bytes.
+const EXCERPT: usize = 256;
+/// Most matches that are reported in one transaction. All count for the score.
+const MAX_REPORTED: u32 = 100;
+
+/// What a node of the transformation pipelines makes of the value at hand.
+#[derive(Clone, Default)]
+struct Step {
+    /// The value, where this node changed it.
+    value: Vec<u8>,
+    /// The nearest node above, or this one, that changed the value; 0: it is as it came.
+    owner: u8,
+    flags: u32,
+}
+
+/// Inspects the values of a transaction and keeps its score.
+pub(crate) struct Inspector {
+    rules: RuleSet<'static>,
+    prefilter: Prefilter<'static>,
+    config: Config,
+    steps: Vec<Step>,
+    /// A pattern set for each node.
+    hits: Vec<u32>,
+    /// One bit a rule: it has counted in this transaction.
+    counted: Vec<u32>,
+    /// Rules that matched in the value at hand.
+    matched: Vec<usize>,
+    decoded: [Vec<u8>; 2],
+    path: Vec<u8>,
+    score: u32,
+    reported: u32,
+    verdict: VerdictBuf,
+}
+
+impl Inspector {
+    pub(crate) fn new(rules: RuleSet<'static>, config: Config) -> Self {
+        let nodes = rules.node_count().min(format::MAX_NODES);
+        Inspector {
+            rules,
+            prefilter: rules.prefilter(),
+            config,
+            steps: alloc::vec![Step::default(); nodes],
+            hits: alloc::vec![0; nodes * rules.words()],
+            counted: alloc::vec![0; rules.rule_count().div_ceil(32)],
+            matched: Vec::new(),
+            decoded: [Vec::new(), Vec::new()],
+            path: Vec::new(),
+            score: 0,
+            reported: 0,
+            verdict: VerdictBuf::default(),
+        }
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn rules(&self) -> &RuleSet<'static> {
+        &self.rules
+    }
+
+    /// Begins a transaction.
+    pub(crate) fn begin(&mut self, path: &[u8]) {
+        self.score = 0;
+        self.reported = 0;
+        self.counted.fill(0);
+        self.verdict = VerdictBuf::default();
+        self.path.clear();
+        if !self.config.allow.is_empty() {
+            self.path.extend_from_slice(path);
+        }
+    }
+
+    pub(crate) fn score(&self) -> u32 {
+        self.score
+    }
+
+    /// The matches since it was last called, and the score of the whole transaction.
+    pub(crate) fn take_verdict(&mut self) -> VerdictBuf {
+        let mut verdict = core::mem::take(&mut self.verdict);
+        verdict.score = self.score;
+        verdict
+    }
+
+    fn words(&self) -> usize {
+        self.rules.words()
+    }
+
+    /// Sweeps `value` for node `node` into its pattern set.
+    fn sweep(&mut self, node: usize, value: &[u8]) -> u32 {
+        let words = self.words();
+        let Some(hits) = self.hits.get_mut(node * words..(node + 1) * words) else { return 0 };
+        hits.fill(0);
+        self.prefilter.sweep(value, hits)
+    }
+
+    /// Whether the sweep of the root node calls for more, for a value of `variable`.
+    fn is_suspicious(&self, variable: Variable, flags: u32) -> bool {
+        let interest = self.rules.interest(variable);
+        if interest.always || flags & interest.triggers != 0 {
+            return true;
+        }
+        let hits = self.hits.get(..self.words()).unwrap_or(&[]);
+        hits.iter()
+            .enumerate()
+            .any(|(word, &hits)| hits != 0 && hits & self.rules.variable_patterns(variable, word) != 0)
+    }
+
+    /// Runs the pipelines of `variable` over a value whose root sweep is done, and their candidates.
+    #[inline(never)]
+    fn evaluate(&mut self, variable: Variable, name: &[u8], value: &[u8], flags: u32) {
+        self.matched.clear();
+        let nodes = self.rules.interest(variable).nodes;
+        for node in 0..self.steps.len() {
+            if nodes & 1 << node == 0 {
+                continue;
+            }
+            if node == 0 {
+                self.steps[0].owner = 0;
+                self.steps[0].flags = flags;
+            } else {
+                self.transform(node, value);
+            }
+            self.candidates(node, variable, name, value);
+        }
+    }
+
+    /// Gives node `node` its value: a new one with a sweep of its own, or that of the node above.
+    fn transform(&mut self, node: usize, value: &[u8]) {
+        let step = self.rules.node(node);
+        let parent = usize::from(step.parent);
+        let Some(&Step { owner, flags, .. }) = self.steps.get(parent) else { return };
+        self.steps[node].owner = owner;
+        self.steps[node].flags = flags;
+        let Some(transformation) = step.transformation.filter(|_| flags & step.triggers != 0) else { return };
+        let mut output = core::mem::take(&mut self.steps[node].value);
+        let input = if owner == 0 { value } else { &self.steps[usize::from(owner)].value };
+        if transformation.apply(input, &mut output) {
+            self.steps[node].flags = self.sweep(node, &output);
+            self.steps[node].owner = node as u8;
+        }
+        self.steps[node].value = output;
+    }
+
+    fn candidates(&mut self, node: usize, variable: Variable, name: &[u8], value: &[u8]) {
+        let owner = usize::from(self.steps[node].owner);
+        for word in 0..self.words() {
+            let hits = self.hits.get(owner * self.words() + word).copied().unwrap_or(0);
+            let mut candidates = (hits & self.rules.variable_patterns(variable, word)
+                | self.rules.always(variable, word))
+                & self.rules.node_patterns(node, word);
+            while candidates != 0 {
+                let pattern = word * 32 + candidates.trailing_zeros() as usize;
+                candidates &= candidates - 1;
+                self.candidate(pattern, owner, variable, name, value);
+            }
+        }
+    }
+
+    fn candidate(&mut self, pattern: usize, owner: usize, variable: Variable, name: &[u8], value: &[u8]) {
+        let (check, automaton) = self.rules.pattern(pattern);
+        let check = self.rules.check(check);
+        if self.matched.contains(&check.rule) || !self.rules.applies(&check, variable, name) {
+            return;
+        }
+        let subject = if owner == 0 { value } else { &self.steps[owner].value };
+        let found = match check.operator {
+            format::OP_RX => automaton.find(subject),
+            // The whole check stands and falls with its first pattern.
+            format::OP_NOT_RX if pattern == check.first_pattern => {
+                self.none_matches(&check, subject).then_some(0..subject.len())
+            }
+            _ => None,
+        };
+        if let Some(found) = found {
+            let excerpt = subject[found].to_vec();
+            self.record(&check, owner, variable, name, value, &excerpt);
+        }
+    }
+
+    fn none_matches(&self, check: &Check, subject: &[u8]) -> bool {
+        (check.first_pattern..check.first_pattern + check.patterns)
+            .all(|pattern| self.rules.pattern(pattern).1.find(subject).is_none())
+    }
+
+    /// Reports a match, unless it is allowed, and counts its rule once.
+    pub(crate) fn record(
+        &mut self,
+        check: &Check,
+        owner: usize,
+        variable: Variable,
+        name: &[u8],
+        value: &[u8],
+        matched: &[u8],
+    ) {
+        let rule = self.rules.rule(check.rule);
+        self.matched.push(check.rule);
+        if self.config.allow.iter().any(|allow| allow.fits(rule.id, &self.path, name)) {
+            return;
+        }
+        let mut score = 0;
+        if let Some(word) = self.counted.get_mut(check.rule / 32) {
+            let bit = 1 << (check.rule % 32);
+            if *word & bit == 0 {
+                *word |= bit;
+                score = rule.severity.score();
+                self.score = self.score.saturating_add(score);
+            }
+        }
+        if self.reported == MAX_REPORTED {
+            return;
+        }
+        self.reported += 1;
+        let mut location = variable.name().as_bytes().to_vec();
+        if !name.is_empty() {
+            location.push(b':');
+            location.extend_from_slice(excerpt(name));
+        }
+        let mut tags = picket_abi::SeqBuf::<Octets<'_>>::new();
+        for tag in self.rules.tags(&rule) {
+            tags.push(Octets(tag));
+        }
+        let explain = self.config.explain;
+        let transformations = if explain { self.transformations(owner) } else { Vec::new() };
+        self.verdict.matches.push(Match {
+            rule_id: rule.id,
+            severity: rule.severity,
+            score,
+            category: Octets(rule.category),
+            message: Octets(rule.message),
+            location: Octets(&location),
+            matched: Octets(excerpt(matched)),
+            value: Octets(if explain { excerpt(value) } else { &[] }),
+            transformations: Octets(&transformations),
+            tags: tags.as_seq(),
+        });
+    }
+
+    /// The names of the transformations that changed the value on the way to node `owner`.
+    fn transformations(&self, owner: usize) -> Vec<u8> {
+        let mut names = Vec::new();
+        let mut node = owner;
+        while node != 0 {
+            let step = self.rules.node(node);
+            if let (true, Some(transformation)) =
+                (usize::from(self.steps[node].owner) == node, step.transformation)
+            {
+                names.push(transformation.name());
+            }
+            node = usize::from(step.parent);
+        }
+        names.reverse();
+        names.join(",").into_bytes()
+    }
+
+    /// Inspects the names and values of a raw urlencoded string, each decoded once.
+    fn pairs(&mut self, raw: &[u8]) {
+        let [mut name_buffer, mut value_buffer] = core::mem::take(&mut self.decoded);
+        for (name, value) in urlencoded::pairs(raw) {
+            let name = urlencoded::decode(name, &mut name_buffer);
+            let value = urlencoded::decode(value, &mut value_buffer);
+            self.value(Variable::ArgsNames, name, name);
+            self.value(Variable::Args, name, value);
+        }
+        self.decoded = [name_buffer, value_buffer];
+    }
+}
+
+fn excerpt(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.len().min(EXCERPT)]
+}
+
+impl Sink for Inspector {
+    fn value(&mut self, variable: Variable, name: &[u8], value: &[u8]) {
+        let interest = self.rules.interest(variable);
+        if interest.nodes == 0 || value.is_empty() && !interest.always {
+            return;
+        }
+        let flags = self.sweep(0, value);
+        if self.is_suspicious(variable, flags) {
+            self.evaluate(variable, name, value, flags);
+        }
+    }
+
+    fn urlencoded(&mut self, raw: &[u8]) {
+        let words = self.words();
+        let Some(hits) = self.hits.get_mut(..words) else { return };
+        hits.fill(0);
+        let flags = self.prefilter.sweep_urlencoded(raw, hits);
+        if self.is_suspicious(Variable::Args, flags) || self.is_suspicious(Variable::ArgsNames, flags) {
+            self.pairs(raw);
+        }
+    }
+}

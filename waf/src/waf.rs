@@ -1,0 +1,69 @@
+//! The WAF as a filter: a method a phase.
+
+use picket_abi::{ActionBuf, BodyChunk, Configure, Header, OutcomeBuf, RequestHead, SeqBuf};
+
+use crate::blob::RuleSet;
+use crate::body::BodyParser;
+use crate::config::{Config, ConfigError, Mode};
+use crate::inspect::Inspector;
+use crate::request::inspect_head;
+
+/// A WAF instance. It serves one transaction at a time; [`Waf::request_head`] begins one.
+pub struct Waf {
+    inspector: Inspector,
+    body: BodyParser,
+}
+
+impl Waf {
+    /// An instance over a ruleset.
+    pub fn new(rules: RuleSet<'static>, config: Config) -> Self {
+        Waf { inspector: Inspector::new(rules, config), body: BodyParser::default() }
+    }
+
+    /// An instance with the settings of a configure phase, see [`Config`].
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the setting that is not taken.
+    pub fn configure(rules: RuleSet<'static>, configure: &Configure<'_>) -> Result<Self, ConfigError> {
+        Ok(Self::new(rules, Config::parse(configure)?))
+    }
+
+    /// Begins a transaction and inspects the head.
+    pub fn request_head(&mut self, head: &RequestHead<'_>) -> OutcomeBuf {
+        self.inspector.begin(head.path());
+        self.body = if head.end {
+            BodyParser::Opaque
+        } else {
+            BodyParser::for_content_type(head.headers.first(b"content-type").map(|value| value.bytes()))
+        };
+        inspect_head(&mut self.inspector, head);
+        self.outcome()
+    }
+
+    /// Inspects the next chunk of the request's body.
+    pub fn request_body(&mut self, chunk: &BodyChunk<'_>) -> OutcomeBuf {
+        self.body.feed(&chunk.data, chunk.end, &mut self.inspector);
+        self.outcome()
+    }
+
+    fn outcome(&mut self) -> OutcomeBuf {
+        let verdict = self.inspector.take_verdict();
+        let config = self.inspector.config();
+        let block = config.mode == Mode::Block && verdict.score >= config.threshold;
+        let action = if block { block_action(config.block_status) } else { ActionBuf::Continue };
+        OutcomeBuf { action, verdict }
+    }
+
+    /// Anomaly score of the transaction so far.
+    pub fn score(&self) -> u32 {
+        self.inspector.score()
+    }
+}
+
+/// The answer to a blocked request. It does not say why: that is for the operator's log.
+fn block_action(status: u16) -> ActionBuf {
+    let mut headers = SeqBuf::<Header<'_>>::new();
+    headers.push(Header { name: "content-type".into(), value: "text/plain; charset=utf-8".into() });
+    headers.push(Header { name: "cache-control".into(), value: "no-store".into() });
+    ActionBuf::Respond { status, headers, body: b"Request blocked.\n".to_vec() }
+}

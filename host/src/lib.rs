@@ -44,6 +44,7 @@ mod policy;
 mod registry;
 mod report;
 mod services;
+mod start;
 mod sync;
 mod transaction;
 
@@ -69,4 +70,5 @@ pub use policy::{Isolation, OnFailure, Policy};
 pub use registry::{Registry, RegistryError};
 pub use report::{BodyDecision, FailureRecord, FilterVerdict, HeadDecision, Reply, ReplyCause, Report};
 pub use services::{Environment, FetchReply, HostServices, NoServices};
+pub use start::start_as_export;
 pub use transaction::Transaction;

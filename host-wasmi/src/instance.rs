@@ -1,0 +1,140 @@
+//! One instance and its calls.
+
+use picket_host::abi::{EXPORT_ABI, EXPORT_INPUT, EXPORT_MEMORY, Phase};
+use picket_host::{Budget, CallContext, Error, Fuel, Instance, Stop};
+use wasmi::{Engine, Linker, Memory, Module, Store, TypedFunc, TypedResumableCall, WasmParams, WasmResults};
+
+use crate::error::stop;
+use crate::limits::{FuelSlices, State};
+
+/// An instance on wasmi.
+pub(crate) struct WasmiInstance {
+    store: Store<State>,
+    instance: wasmi::Instance,
+    memory: Memory,
+    input: Option<TypedFunc<u32, u32>>,
+    phases: [Option<TypedFunc<u32, u64>>; Phase::ALL.len()],
+    fuel: FuelSlices,
+}
+
+impl WasmiInstance {
+    pub(crate) fn new(
+        engine: &Engine,
+        linker: &Linker<State>,
+        module: &Module,
+        start: Option<&str>,
+        context: CallContext,
+        budget: &Budget,
+    ) -> Result<Self, Error> {
+        let mut store = Store::new(engine, State(context));
+        store.limiter(|state| state);
+        store.data_mut().0.arm(budget);
+        let (fuel, slice) = FuelSlices::begin(budget.fuel);
+        set_fuel(&mut store, slice)?;
+        let instance = linker
+            .instantiate_and_start(&mut store, module)
+            .map_err(|error| store.data_mut().0.resolve(stop(&error)))?;
+        let memory = instance
+            .get_memory(&store, EXPORT_MEMORY)
+            .ok_or_else(|| Error::engine("the instance has lost its memory"))?;
+        let mut this =
+            WasmiInstance { store, instance, memory, input: None, phases: Default::default(), fuel };
+        if let Some(start) = start {
+            let start: TypedFunc<(), ()> = this.function(start)?;
+            this.run(start, ())?;
+        }
+        Ok(this)
+    }
+
+    /// Looked up when first called: most transactions call one or two phases.
+    fn function<P: WasmParams, R: WasmResults>(&self, name: &str) -> Result<TypedFunc<P, R>, Error> {
+        self.instance.get_typed_func(&self.store, name).map_err(Error::engine)
+    }
+
+    fn run<P: WasmParams, R: WasmResults>(
+        &mut self,
+        function: TypedFunc<P, R>,
+        params: P,
+    ) -> Result<R, Error> {
+        let mut call = function.call_resumable(&mut self.store, params);
+        loop {
+            let why = match call {
+                Ok(TypedResumableCall::Finished(result)) => return Ok(result),
+                Ok(TypedResumableCall::OutOfFuel(suspended)) => {
+                    let left = self.fuel_left();
+                    match self.fuel.next(left, suspended.required_fuel(), &self.store.data().0) {
+                        Ok(slice) => {
+                            set_fuel(&mut self.store, slice)?;
+                            call = suspended.resume(&mut self.store);
+                            continue;
+                        }
+                        Err(why) => why,
+                    }
+                }
+                Ok(TypedResumableCall::HostTrap(_)) => Stop::HostFunction,
+                Err(error) => stop(&error),
+            };
+            return Err(self.store.data_mut().0.resolve(why));
+        }
+    }
+
+    fn fuel_left(&self) -> u64 {
+        // Fails only in an engine that does not count.
+        self.store.get_fuel().unwrap_or(0)
+    }
+}
+
+fn set_fuel(store: &mut Store<State>, fuel: u64) -> Result<(), Error> {
+    store.set_fuel(fuel).map_err(Error::engine)
+}
+
+impl Instance for WasmiInstance {
+    fn arm(&mut self, budget: &Budget) {
+        self.store.data_mut().0.arm(budget);
+        let (fuel, slice) = FuelSlices::begin(budget.fuel);
+        self.fuel = fuel;
+        // Fails only in an engine that does not count.
+        let _set = self.store.set_fuel(slice);
+    }
+
+    fn abi_version(&mut self) -> Result<u32, Error> {
+        let function: TypedFunc<(), u32> = self.function(EXPORT_ABI)?;
+        self.run(function, ())
+    }
+
+    fn input(&mut self, len: u32) -> Result<u32, Error> {
+        let function = match self.input {
+            Some(function) => function,
+            None => *self.input.insert(self.function(EXPORT_INPUT)?),
+        };
+        self.run(function, len)
+    }
+
+    fn call(&mut self, phase: Phase, len: u32) -> Result<u64, Error> {
+        let function = match self.phases[phase as usize] {
+            Some(function) => function,
+            None => *self.phases[phase as usize].insert(self.function(phase.export())?),
+        };
+        self.run(function, len)
+    }
+
+    fn fuel_used(&self) -> Fuel {
+        self.fuel.used(self.fuel_left())
+    }
+
+    fn memory(&self) -> &[u8] {
+        self.memory.data(&self.store)
+    }
+
+    fn memory_mut(&mut self) -> &mut [u8] {
+        self.memory.data_mut(&mut self.store)
+    }
+
+    fn context(&self) -> &CallContext {
+        &self.store.data().0
+    }
+
+    fn context_mut(&mut self) -> &mut CallContext {
+        &mut self.store.data_mut().0
+    }
+}

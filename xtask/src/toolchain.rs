@@ -1,0 +1,72 @@
+//! Targets and components that are needed beside the default toolchain.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::process::Failure;
+
+/// The target of guests.
+pub const GUEST: &str = "wasm32v1-none";
+/// The target that stands for every board: a Cortex-M4 or M7 with a floating-point unit.
+pub const BOARD: &str = "thumbv7em-none-eabihf";
+
+/// Makes sure that there is a standard library for `target`.
+pub fn ensure_target(target: &str) -> Result<(), Failure> {
+    let libraries = library_folder(target)?;
+    if Path::new(&libraries).is_dir() {
+        return Ok(());
+    }
+    eprintln!("The target {target} is missing; adding it with rustup.");
+    rustup(&["target", "add", target]).map_err(|failure| {
+        failure.explained(&format!(
+            "The Rust target {target} is needed and is not installed (there is no {libraries}).\n\
+             Add it with `rustup target add {target}`, or install the package of your system that \
+             holds its standard library."
+        ))
+    })
+}
+
+/// Makes sure that `cargo <command>` is there, which the component of that name brings.
+pub fn ensure_component(command: &str, component: &str) -> Result<(), Failure> {
+    let there = Command::new("cargo").args([command, "--version"]).output();
+    if there.is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    eprintln!("The component {component} is missing; adding it with rustup.");
+    rustup(&["component", "add", component]).map_err(|failure| {
+        failure.explained(&format!(
+            "`cargo {command}` is needed and is not installed: it is the component {component}."
+        ))
+    })
+}
+
+/// Where the compiler looks for the standard library of `target`.
+fn library_folder(target: &str) -> Result<String, Failure> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(&rustc)
+        .args(["--print", "target-libdir", "--target", target])
+        .output()
+        .map_err(|error| Failure::new(format!("`{}` did not start: {error}", rustc.display())))?;
+    if !output.status.success() {
+        return Err(Failure::new(format!(
+            "this compiler does not know the target {target}; Picket needs Rust 1.95 or later:\n{}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        )));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn rustup(args: &[&str]) -> Result<(), Failure> {
+    let line = format!("rustup {}", args.join(" "));
+    // With `cargo run` above it, RUSTUP_TOOLCHAIN is set: rustup changes the toolchain in use.
+    match Command::new("rustup").args(args).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Failure::new(format!(
+            "`{line}` failed ({status}): its own message is above. It has to download; without a network it cannot."
+        ))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(Failure::new(format!("`{line}` is not possible: there is no rustup on the path.")))
+        }
+        Err(error) => Err(Failure::new(format!("`{line}` did not start: {error}"))),
+    }
+}

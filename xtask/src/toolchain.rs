@@ -13,15 +13,21 @@ pub const BOARD: &str = "thumbv7em-none-eabihf";
 /// Makes sure that there is a standard library for `target`.
 pub fn ensure_target(target: &str) -> Result<(), Failure> {
     let libraries = library_folder(target)?;
-    if Path::new(&libraries).is_dir() {
+    let there = || Path::new(&libraries).is_dir();
+    if there() {
         return Ok(());
     }
     eprintln!("The target {target} is missing; adding it with rustup.");
-    rustup(&["target", "add", target]).map_err(|failure| {
+    let added = rustup(&["target", "add", target]);
+    if added.is_ok() && !there() {
+        return Err(Failure::new(format!(
+            "rustup has added {target}, but to another toolchain: the compiler in use looks for it in {libraries}"
+        )));
+    }
+    added.map_err(|failure| {
         failure.explained(&format!(
-            "The Rust target {target} is needed and is not installed (there is no {libraries}).\n\
-             Add it with `rustup target add {target}`, or install the package of your system that \
-             holds its standard library."
+            "The Rust target {target} is needed and is not installed: there is no {libraries}.\n\
+             Add it with `rustup target add {target}`, or as your system adds targets to its Rust."
         ))
     })
 }

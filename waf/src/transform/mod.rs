@@ -37,8 +37,9 @@ pub enum Transformation {
     HtmlEntityDecode = 3,
     /// JavaScript string escapes: `\xHH`, `\uHHHH`, `\u{H…}`, octal, and the backslash alone.
     JsDecode = 4,
-    /// SQL comments to one blank each, MySQL's conditional comments to their contents.
-    SqlCommentsToSpace = 5,
+    /// SQL comments and runs of white space to one blank each, MySQL's conditional comments to
+    /// their contents.
+    SqlFold = 5,
     /// SQL block comments to nothing, MySQL's conditional comments to their contents.
     SqlCommentsRemove = 6,
     /// Removes tab, line feed, carriage return: what a browser removes from a URL.
@@ -58,7 +59,7 @@ impl Transformation {
         Self::RemoveNulls,
         Self::HtmlEntityDecode,
         Self::JsDecode,
-        Self::SqlCommentsToSpace,
+        Self::SqlFold,
         Self::SqlCommentsRemove,
         Self::RemoveLineBreaks,
         Self::ShellFold,
@@ -73,7 +74,7 @@ impl Transformation {
             Self::RemoveNulls => "removeNulls",
             Self::HtmlEntityDecode => "htmlEntityDecode",
             Self::JsDecode => "jsDecode",
-            Self::SqlCommentsToSpace => "sqlCommentsToSpace",
+            Self::SqlFold => "sqlFold",
             Self::SqlCommentsRemove => "sqlCommentsRemove",
             Self::RemoveLineBreaks => "removeLineBreaks",
             Self::ShellFold => "shellFold",
@@ -101,10 +102,7 @@ impl Transformation {
             Self::JsDecode => b"\\",
             Self::RemoveLineBreaks => b"\t\n\r",
             Self::ShellFold => shell::TRIGGERS,
-            Self::HtmlEntityDecode
-            | Self::SqlCommentsToSpace
-            | Self::SqlCommentsRemove
-            | Self::NormalizePathWin => b"",
+            Self::HtmlEntityDecode | Self::SqlFold | Self::SqlCommentsRemove | Self::NormalizePathWin => b"",
         }
     }
 
@@ -113,7 +111,7 @@ impl Transformation {
     pub const fn trigger_literals(self) -> &'static [&'static [u8]] {
         match self {
             Self::HtmlEntityDecode => html::TRIGGERS,
-            Self::SqlCommentsToSpace => &[b"/*", b"--", b"#"],
+            Self::SqlFold => sql::TRIGGERS,
             Self::SqlCommentsRemove => &[b"/*"],
             Self::NormalizePathWin => &[b"\\", b"//", b"/./", b"/../"],
             _ => &[],
@@ -130,7 +128,7 @@ impl Transformation {
             Self::RemoveNulls => strip::remove(input, out, |b| b == 0),
             Self::HtmlEntityDecode => html::decode(input, out),
             Self::JsDecode => javascript::decode(input, out),
-            Self::SqlCommentsToSpace => sql::comments_to_space(input, out),
+            Self::SqlFold => sql::fold(input, out),
             Self::SqlCommentsRemove => sql::remove_comments(input, out),
             Self::RemoveLineBreaks => strip::remove(input, out, |b| matches!(b, b'\t' | b'\n' | b'\r')),
             Self::ShellFold => shell::fold(input, out),

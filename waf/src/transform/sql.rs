@@ -5,18 +5,20 @@
 
 use alloc::vec::Vec;
 
-pub(super) fn comments_to_space(input: &[u8], out: &mut Vec<u8>) -> bool {
-    rewrite(input, out, b" ", true)
+pub(super) const TRIGGERS: &[&[u8]] = &[b"/*", b"--", b"#", b"  ", b"\t", b"\n", b"\r", b"\x0b", b"\x0c"];
+
+pub(super) fn fold(input: &[u8], out: &mut Vec<u8>) -> bool {
+    rewrite(input, out, true)
 }
 
 pub(super) fn remove_comments(input: &[u8], out: &mut Vec<u8>) -> bool {
-    rewrite(input, out, b"", false)
+    rewrite(input, out, false)
 }
 
-/// Replaces block comments, and line comments that a line feed ends if `lines`. An unclosed block
-/// comment loses its opening only; a line comment that runs to the end of the value stays, for it
-/// is itself a sign.
-fn rewrite(input: &[u8], out: &mut Vec<u8>, with: &[u8], lines: bool) -> bool {
+/// Removes block comments. With `blanks`, each leaves a blank, and so does a line comment that a
+/// line feed ends, and any run of white space. An unclosed block comment loses its opening only; a
+/// line comment that runs to the end of the value stays, for it is itself a sign.
+fn rewrite(input: &[u8], out: &mut Vec<u8>, blanks: bool) -> bool {
     let mut changed = false;
     // Whether a conditional comment is open, whose `*/` goes when it comes.
     let mut conditional = false;
@@ -42,7 +44,7 @@ fn rewrite(input: &[u8], out: &mut Vec<u8>, with: &[u8], lines: bool) -> bool {
                 conditional = false;
                 2
             }
-            [b'-', b'-', body @ ..] | [b'#', body @ ..] if lines && line_end => {
+            [b'-', b'-', body @ ..] | [b'#', body @ ..] if blanks && line_end => {
                 if let Some(end) = body.iter().position(|&b| b == b'\n') {
                     rest.len() - body.len() + end + 1
                 } else {
@@ -50,13 +52,17 @@ fn rewrite(input: &[u8], out: &mut Vec<u8>, with: &[u8], lines: bool) -> bool {
                     0
                 }
             }
+            [b'\t' | b'\n' | b'\r' | 0x0b | 0x0c, ..] if blanks => 1,
+            [b' ', ..] if blanks && out.last() == Some(&b' ') => 1,
             _ => 0,
         };
         if taken == 0 {
             out.push(input[at]);
             at += 1;
         } else {
-            out.extend_from_slice(with);
+            if blanks && out.last() != Some(&b' ') {
+                out.push(b' ');
+            }
             changed = true;
             at += taken;
         }

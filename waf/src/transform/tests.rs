@@ -130,16 +130,17 @@ fn script_escapes_are_resolved() {
 #[test]
 fn sql_comments_separate_words() {
     check(
-        SqlCommentsToSpace,
+        SqlFold,
         [
             (b"a / b * c - d", b"a / b * c - d"),
             (b"union/**/select", b"union select"),
-            (b"union/*x*//*y*/select", b"union  select"),
-            (b"/*!50000union*/ select", b" union  select"),
+            (b"union/*x*//*y*/select", b"union select"),
+            (b"/*!50000union*/ select", b" union select"),
             (b"/*!union*/", b" union "),
-            (b"/*M!100100 union*/", b"  union "),
+            (b"/*M!100100 union*/", b" union "),
             (b"/*!12345a/**/b*/c", b" a b c"),
-            (b"1 /* or 1=1", b"1   or 1=1"),
+            (b"union\t\n select  \x0b1", b"union select 1"),
+            (b"1 /* or 1=1", b"1 or 1=1"),
             (b"a*/b", b"a*/b"),
             (b"union--x\nselect", b"union select"),
             (b"union#x\nselect#y\n1", b"union select 1"),

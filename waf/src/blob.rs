@@ -61,9 +61,10 @@ pub mod format {
         /// A pattern set a variable: what runs whether a literal was seen or not.
         Always = 10,
         /// `u16` numbers: prefilter classes, hot limit and dense length (in entries), and how many of
-        /// the first checks ask for absent headers or for header counts.
+        /// the first checks are structural: for absent headers, for header counts, or with patterns that
+        /// run on a named header without a literal.
         Meta = 11,
-        /// 256 pairs `class, flags` for values, then 256 for raw urlencoded strings.
+        /// 256 classes and 256 flags, by byte, for values; the same for raw urlencoded strings.
         PrefilterMap = 12,
         /// `u16` entries: rows of the dense states, premultiplied.
         PrefilterDense = 13,
@@ -83,7 +84,7 @@ pub mod format {
     pub const SECTIONS: usize = 19;
     /// `id: u32, message: text, category: text, severity: u8, tags: u8, first tag: u16`
     pub const RULE_LEN: usize = 20;
-    /// `rule: u16, node: u8, operator: u8, variables: u32, first selector: u16, selectors: u16,
+    /// `rule: u16, reserved: u8, operator: u8, variables: u32, first selector: u16, selectors: u16,
     /// first pattern: u16, patterns: u16`
     pub const CHECK_LEN: usize = 16;
     /// `variable: u8, exclude: u8, name: text`
@@ -206,7 +207,7 @@ pub(crate) struct Check {
     pub operator: u8,
     variables: u32,
     first_selector: usize,
-    selectors: usize,
+    pub selectors: usize,
     pub first_pattern: usize,
     pub patterns: usize,
 }
@@ -233,8 +234,8 @@ pub(crate) struct Interest {
 /// A compiled ruleset.
 #[derive(Clone, Copy)]
 pub struct RuleSet<'a> {
-    blob: &'a [u8],
-    sections: [(u32, u32); format::SECTIONS],
+    len: usize,
+    sections: [&'a [u8]; format::SECTIONS],
     words: usize,
 }
 
@@ -270,22 +271,21 @@ impl<'a> RuleSet<'a> {
         if stated != blob.len() || usize::from(u16_at(blob, 6)) != format::SECTIONS {
             return Err(BlobError::Length { stated, found: blob.len() });
         }
-        let mut sections = [(0, 0); format::SECTIONS];
+        let mut sections: [&[u8]; format::SECTIONS] = [&[]; format::SECTIONS];
         for (index, section) in sections.iter_mut().enumerate() {
             let entry = format::HEADER_LEN + index * 8;
-            *section = (u32_at(blob, entry), u32_at(blob, entry + 4));
-            let end = section.0.checked_add(section.1).ok_or(BlobError::Section { section: index })?;
-            if end as usize > blob.len() {
-                return Err(BlobError::Section { section: index });
-            }
+            let (offset, len) = (u32_at(blob, entry) as usize, u32_at(blob, entry + 4) as usize);
+            *section = offset
+                .checked_add(len)
+                .and_then(|end| blob.get(offset..end))
+                .ok_or(BlobError::Section { section: index })?;
         }
-        let patterns = sections[Section::Patterns as usize].1 as usize / format::PATTERN_LEN;
-        Ok(RuleSet { blob, sections, words: patterns.div_ceil(32) })
+        let patterns = sections[Section::Patterns as usize].len() / format::PATTERN_LEN;
+        Ok(RuleSet { len: blob.len(), sections, words: patterns.div_ceil(32) })
     }
 
     fn section(&self, section: Section) -> &'a [u8] {
-        let (offset, len) = self.sections[section as usize];
-        self.blob.get(offset as usize..(offset + len) as usize).unwrap_or(&[])
+        self.sections[section as usize]
     }
 
     fn text(&self, record: &[u8], at: usize) -> &'a [u8] {
@@ -322,7 +322,7 @@ impl<'a> RuleSet<'a> {
         self.section(Section::Checks).len() / format::CHECK_LEN
     }
 
-    /// How many of the first checks ask for absent headers or for header counts.
+    /// How many of the first checks are structural, see [`Section::Meta`].
     pub(crate) fn structural_checks(&self) -> usize {
         usize::from(u16_at(self.section(Section::Meta), 6))
     }
@@ -340,14 +340,17 @@ impl<'a> RuleSet<'a> {
         }
     }
 
-    /// The names that a check picks (`exclude` false) or leaves out (`exclude` true).
+    /// The names that a check picks (`false`) or leaves out (`true`).
     pub(crate) fn selectors(&self, check: &Check) -> impl Iterator<Item = (Variable, bool, &'a [u8])> {
-        let selectors = self.section(Section::Selectors);
-        (check.first_selector..check.first_selector + check.selectors).filter_map(move |index| {
-            let record = record(selectors, index, format::SELECTOR_LEN);
-            let variable = Variable::from_number(*record.first()?)?;
-            Some((variable, *record.get(1)? != 0, self.text(record, 2)))
-        })
+        (0..check.selectors).filter_map(|at| self.selector(check, at))
+    }
+
+    /// Selector number `at` of a check.
+    pub(crate) fn selector(&self, check: &Check, at: usize) -> Option<(Variable, bool, &'a [u8])> {
+        let record =
+            record(self.section(Section::Selectors), check.first_selector + at, format::SELECTOR_LEN);
+        let variable = Variable::from_number(*record.first()?)?;
+        Some((variable, *record.get(1)? != 0, self.text(record, 2)))
     }
 
     /// Whether a check looks at `variable:name`.
@@ -422,7 +425,7 @@ impl<'a> RuleSet<'a> {
 impl fmt::Debug for RuleSet<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RuleSet")
-            .field("bytes", &self.blob.len())
+            .field("bytes", &self.len)
             .field("rules", &self.rule_count())
             .field("checks", &self.check_count())
             .finish_non_exhaustive()

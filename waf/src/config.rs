@@ -94,14 +94,9 @@ impl fmt::Display for ConfigError {
 
 impl core::error::Error for ConfigError {}
 
-fn number<T: TryFrom<i64> + fmt::Display>(
-    key: &[u8],
-    value: Value<'_>,
-    min: T,
-    max: T,
-) -> Result<T, ConfigError>
+fn number<T>(key: &[u8], value: Value<'_>, min: T, max: T) -> Result<T, ConfigError>
 where
-    T: PartialOrd,
+    T: TryFrom<i64> + PartialOrd + fmt::Display,
 {
     value
         .as_int()

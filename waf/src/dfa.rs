@@ -1,7 +1,7 @@
 //! Pattern automata: one dense table each, run over candidates only.
 //!
 //! Layout: `classes: u8, width: u8, starts: u16, states: u16, ranges: u16`, then the ranges
-//! `last byte: u8, class: u8`, then a row of `classes` states for each state, `width` bytes each. The
+//! `last byte: u8, class: u8` (or, if there are 128 of them, the class of each byte), then a row of `classes` states for each state, `width` bytes each. The
 //! last class is the end of the input. State 0 begins a search; the first `starts` states are those
 //! in which nothing of a match has been seen.
 
@@ -29,7 +29,15 @@ impl<'a> Dfa<'a> {
         let starts = usize::from(u16_at(self.bytes, 2));
         let ranges = usize::from(u16_at(self.bytes, 6));
         let rows_at = HEADER_LEN + ranges * 2;
-        let map = class_map(self.bytes.get(HEADER_LEN..rows_at)?);
+        let ranges = self.bytes.get(HEADER_LEN..rows_at)?;
+        let expanded;
+        let map = match ranges.as_array::<256>() {
+            Some(map) => map,
+            None => {
+                expanded = class_map(ranges);
+                &expanded
+            }
+        };
         let rows = self.bytes.get(rows_at..)?;
         let (accept, dead) = if wide { (0xffff, 0xfffe) } else { (0xff, 0xfe) };
         let step = |state: usize, class: usize| {

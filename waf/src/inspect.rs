@@ -4,10 +4,10 @@ use alloc::vec::Vec;
 
 use picket_abi::{Match, Octets, VerdictBuf};
 
-use crate::blob::{Check, RuleSet, format};
+use crate::blob::{Check, Interest, RuleSet, format};
 use crate::body::Sink;
 use crate::config::Config;
-use crate::prefilter::Prefilter;
+use crate::prefilter::{ANY_LITERAL, Prefilter};
 use crate::urlencoded;
 use crate::variable::Variable;
 
@@ -30,6 +30,7 @@ struct Step {
 pub(crate) struct Inspector {
     rules: RuleSet<'static>,
     prefilter: Prefilter<'static>,
+    interests: [Interest; Variable::COUNT],
     config: Config,
     steps: Vec<Step>,
     /// A pattern set for each node.
@@ -51,6 +52,7 @@ impl Inspector {
         Inspector {
             rules,
             prefilter: rules.prefilter(),
+            interests: Variable::ALL.map(|variable| rules.interest(variable)),
             config,
             steps: alloc::vec![Step::default(); nodes],
             hits: alloc::vec![0; nodes * rules.words()],
@@ -109,8 +111,11 @@ impl Inspector {
 
     /// Whether the sweep of the root node calls for more, for a value of `variable`.
     fn is_suspicious(&self, variable: Variable, flags: u32) -> bool {
-        let interest = self.rules.interest(variable);
-        if interest.always || flags & interest.triggers != 0 {
+        let triggers = self.interests[variable as usize].triggers;
+        if flags & (triggers | ANY_LITERAL) == 0 {
+            return false;
+        }
+        if flags & triggers != 0 {
             return true;
         }
         let hits = self.hits.get(..self.words()).unwrap_or(&[]);
@@ -123,7 +128,7 @@ impl Inspector {
     #[inline(never)]
     fn evaluate(&mut self, variable: Variable, name: &[u8], value: &[u8], flags: u32) {
         self.matched.clear();
-        let nodes = self.rules.interest(variable).nodes;
+        let nodes = self.interests[variable as usize].nodes;
         for node in 0..self.steps.len() {
             if nodes & 1 << node == 0 {
                 continue;
@@ -158,10 +163,13 @@ impl Inspector {
     fn candidates(&mut self, node: usize, variable: Variable, name: &[u8], value: &[u8]) {
         let owner = usize::from(self.steps[node].owner);
         for word in 0..self.words() {
-            let hits = self.hits.get(owner * self.words() + word).copied().unwrap_or(0);
-            let mut candidates = (hits & self.rules.variable_patterns(variable, word)
+            let at = owner * self.words() + word;
+            let Some(hits) = self.hits.get_mut(at) else { continue };
+            let mut candidates = (*hits & self.rules.variable_patterns(variable, word)
                 | self.rules.always(variable, word))
                 & self.rules.node_patterns(node, word);
+            // Another node may want the same pattern on the same value: once is enough.
+            *hits &= !candidates;
             while candidates != 0 {
                 let pattern = word * 32 + candidates.trailing_zeros() as usize;
                 candidates &= candidates - 1;
@@ -283,16 +291,26 @@ fn excerpt(bytes: &[u8]) -> &[u8] {
     &bytes[..bytes.len().min(EXCERPT)]
 }
 
-impl Sink for Inspector {
-    fn value(&mut self, variable: Variable, name: &[u8], value: &[u8]) {
-        let interest = self.rules.interest(variable);
-        if interest.nodes == 0 || value.is_empty() && !interest.always {
+impl Inspector {
+    /// Inspects a header. The patterns that need no literal are for headers that some check names.
+    pub(crate) fn header(&mut self, name: &[u8], value: &[u8], named: bool) {
+        self.inspect(Variable::RequestHeaders, name, value, named);
+    }
+
+    fn inspect(&mut self, variable: Variable, name: &[u8], value: &[u8], always: bool) {
+        if self.interests[variable as usize].nodes == 0 || value.is_empty() && !always {
             return;
         }
         let flags = self.sweep(0, value);
-        if self.is_suspicious(variable, flags) {
+        if always || self.is_suspicious(variable, flags) {
             self.evaluate(variable, name, value, flags);
         }
+    }
+}
+
+impl Sink for Inspector {
+    fn value(&mut self, variable: Variable, name: &[u8], value: &[u8]) {
+        self.inspect(variable, name, value, self.interests[variable as usize].always);
     }
 
     fn urlencoded(&mut self, raw: &[u8]) {

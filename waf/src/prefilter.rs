@@ -7,15 +7,23 @@
 
 use crate::blob::{format, u16_at};
 
-/// Flags from the byte map stand in bits 8 to 15, those from literals above.
-pub(crate) const FLAGS: u32 = !0xff;
+/// Set by a sweep that found a literal of any pattern.
+pub(crate) const ANY_LITERAL: u32 = 1 << 31;
+
+/// Bits that the flags of the byte map are shifted by: below them is nothing.
+const BYTE_FLAGS: u32 = 8;
+
+/// Classes by byte, then flags by byte: two loads from one address.
+type Map = [u8; 512];
 
 #[derive(Clone, Copy)]
 pub(crate) struct Prefilter<'a> {
-    hot: u16,
-    dense_len: u16,
+    hot: usize,
+    dense_len: usize,
+    /// Flags of `%`.
     percent: u32,
-    maps: &'a [[u8; 2]],
+    values: &'a Map,
+    urlencoded: &'a Map,
     dense: &'a [[u8; 2]],
     sparse_index: &'a [[u8; 2]],
     sparse: &'a [u8],
@@ -23,8 +31,19 @@ pub(crate) struct Prefilter<'a> {
     outputs: &'a [u8],
 }
 
-const fn pair(entry: [u8; 2]) -> u16 {
-    u16::from_le_bytes(entry)
+const fn pair(entry: [u8; 2]) -> usize {
+    u16::from_le_bytes(entry) as usize
+}
+
+const ESCAPE: usize = format::ESCAPE as usize;
+static NO_MAP: Map = [0; 512];
+
+fn class_of(map: &Map, byte: u8) -> usize {
+    usize::from(map[usize::from(byte)])
+}
+
+fn flags_of(map: &Map, byte: u8) -> u32 {
+    u32::from(map[256 + usize::from(byte)])
 }
 
 impl<'a> Prefilter<'a> {
@@ -37,13 +56,13 @@ impl<'a> Prefilter<'a> {
         output_index: &'a [u8],
         outputs: &'a [u8],
     ) -> Self {
-        let maps = maps.as_chunks().0;
-        let percent = maps.get(usize::from(b'%')).map_or(0, |&entry| u32::from(pair(entry)) & FLAGS);
+        let values: &Map = maps.first_chunk().unwrap_or(&NO_MAP);
         Prefilter {
-            hot: u16_at(meta, 2),
-            dense_len: u16_at(meta, 4),
-            percent,
-            maps,
+            hot: usize::from(u16_at(meta, 2)),
+            dense_len: usize::from(u16_at(meta, 4)),
+            percent: flags_of(values, b'%'),
+            values,
+            urlencoded: maps.last_chunk().unwrap_or(&NO_MAP),
             dense: dense.as_chunks().0,
             sparse_index: sparse_index.as_chunks().0,
             sparse,
@@ -65,20 +84,16 @@ impl<'a> Prefilter<'a> {
     }
 
     fn run<const URL: bool>(&self, bytes: &[u8], hits: &mut [u32]) -> u32 {
-        let map: Option<&[[u8; 2]; 256]> =
-            if URL { self.maps.get(256..) } else { Some(self.maps) }.and_then(<[_]>::first_chunk);
-        let Some(map) = map else { return 0 };
-        let hot = self.hot;
-        let dense = self.dense;
-        let mut state = 0u16;
-        let mut seen = 0u32;
-        let mut residual = false;
-        let mut rest = bytes;
+        let map = if URL { self.urlencoded } else { self.values };
+        let (hot, dense) = (self.hot, self.dense);
+        let mut state = 0;
+        let mut cursor = Cursor { rest: bytes, flags: 0, literals: 0, residual: false };
         'hot: loop {
+            let mut flags = 0;
+            let rest = cursor.rest;
             for (at, &byte) in rest.iter().enumerate() {
-                let entry = pair(map[usize::from(byte)]);
-                seen |= u32::from(entry);
-                let next = match dense.get(usize::from(state) + usize::from(entry & 0xff)) {
+                flags |= flags_of(map, byte);
+                let next = match dense.get(state + class_of(map, byte)) {
                     Some(&next) => pair(next),
                     None => 0,
                 };
@@ -86,103 +101,106 @@ impl<'a> Prefilter<'a> {
                     state = next;
                     continue;
                 }
-                let mut cursor = Cursor { rest: &rest[at + 1..], seen, residual, map };
+                cursor.rest = rest.get(at + 1..).unwrap_or(&[]);
+                cursor.flags |= flags;
                 state = self.cold::<URL>(state, next, &mut cursor, hits);
-                (seen, residual, rest) = (cursor.seen, cursor.residual, cursor.rest);
                 continue 'hot;
             }
+            cursor.flags |= flags;
             break;
         }
-        if URL && !residual {
-            seen &= !self.percent;
+        if URL && !cursor.residual {
+            cursor.flags &= !self.percent;
         }
-        seen & FLAGS
+        cursor.flags << BYTE_FLAGS | cursor.literals
     }
 
     /// Everything but plain dense states: outputs, escapes, deep states. Returns a hot state.
     #[inline(never)]
     fn cold<const URL: bool>(
         &self,
-        mut from: u16,
-        mut next: u16,
-        cursor: &mut Cursor<'_, '_>,
+        mut from: usize,
+        mut next: usize,
+        cursor: &mut Cursor<'_>,
         hits: &mut [u32],
-    ) -> u16 {
+    ) -> usize {
+        let map = if URL { self.urlencoded } else { self.values };
         loop {
-            if next == format::ESCAPE {
+            if next == ESCAPE {
                 next = match if URL { cursor.hex() } else { None } {
                     Some(b'%') | None => {
                         cursor.residual = true;
                         0
                     }
                     Some(byte) => {
-                        // Flags as for a decoded value: the first map.
-                        let entry = self.maps.get(usize::from(byte)).map_or(0, |&entry| pair(entry));
-                        cursor.seen |= u32::from(entry);
-                        self.step(from, entry & 0xff)
+                        // Flags as for a decoded value.
+                        cursor.flags |= flags_of(self.values, byte);
+                        self.step(from, class_of(self.values, byte))
                     }
                 };
             }
             if next < self.hot {
                 return next;
             }
-            self.output(next, &mut cursor.seen, hits);
+            self.output(next, &mut cursor.literals, hits);
             let Some((&byte, rest)) = cursor.rest.split_first() else { return 0 };
             cursor.rest = rest;
-            let entry = pair(cursor.map[usize::from(byte)]);
-            cursor.seen |= u32::from(entry);
+            cursor.flags |= flags_of(map, byte);
             from = next;
-            next = self.step(from, entry & 0xff);
+            next = self.step(from, class_of(map, byte));
         }
     }
 
-    fn step(&self, state: u16, class: u16) -> u16 {
+    fn step(&self, state: usize, class: usize) -> usize {
         if state < self.dense_len {
             return self.row(state, class);
         }
-        let list = self.sparse_index.get(usize::from(state - self.dense_len)).map_or(0, |&at| pair(at));
-        let list = self.sparse.get(usize::from(list)..).unwrap_or(&[]);
+        let list = self.sparse_index.get(state - self.dense_len).map_or(0, |&at| pair(at));
+        let list = self.sparse.get(list..).unwrap_or(&[]);
         let Some((&count, list)) = list.split_first() else { return 0 };
         for entry in list.as_chunks::<3>().0.iter().take(usize::from(count)) {
-            if u16::from(entry[0]) == class {
+            if usize::from(entry[0]) == class {
                 return pair([entry[1], entry[2]]);
             }
         }
         self.row(0, class)
     }
 
-    fn row(&self, state: u16, class: u16) -> u16 {
-        self.dense.get(usize::from(state) + usize::from(class)).map_or(0, |&next| pair(next))
+    fn row(&self, state: usize, class: usize) -> usize {
+        self.dense.get(state + class).map_or(0, |&next| pair(next))
     }
 
-    fn output(&self, state: u16, seen: &mut u32, hits: &mut [u32]) {
+    fn output(&self, state: usize, literals: &mut u32, hits: &mut [u32]) {
         let index = self.output_index.as_chunks::<4>().0;
         let Ok(found) = index.binary_search_by_key(&state, |entry| pair([entry[0], entry[1]])) else {
             return;
         };
-        let at = usize::from(pair([index[found][2], index[found][3]]));
+        let at = pair([index[found][2], index[found][3]]);
         let list = self.outputs.get(at..).unwrap_or(&[]);
         let (count, list) = (usize::from(u16_at(list, 0)), list.get(2..).unwrap_or(&[]));
         for &output in list.as_chunks().0.iter().take(count) {
-            let output = pair(output);
+            let output = u16::from_le_bytes(output);
             if output & format::OUTPUT_FLAG != 0 {
-                *seen |= 1 << (output & 31);
+                *literals |= 1 << (output & 31);
             } else if let Some(word) = hits.get_mut(usize::from(output / 32)) {
+                *literals |= ANY_LITERAL;
                 *word |= 1 << (output % 32);
             }
         }
     }
 }
 
-struct Cursor<'b, 'm> {
+struct Cursor<'b> {
     rest: &'b [u8],
-    seen: u32,
+    /// Flags of the bytes so far.
+    flags: u32,
+    /// Flags of the literals so far.
+    literals: u32,
     /// Whether a `%` was left after decoding.
     residual: bool,
-    map: &'m [[u8; 2]; 256],
 }
 
-impl Cursor<'_, '_> {
+impl Cursor<'_> {
     /// Takes two hexadecimal digits, if they stand here.
     fn hex(&mut self) -> Option<u8> {
         let (digits, rest) = self.rest.split_first_chunk::<2>()?;

@@ -1,23 +1,28 @@
 //! The WAF as a filter: a method a phase.
 
-use picket_abi::{ActionBuf, BodyChunk, Configure, Header, OutcomeBuf, RequestHead, SeqBuf};
+use picket_abi::{ActionBuf, BodyChunk, Configure, Header, Octets, OutcomeBuf, RequestHead, SeqBuf};
 
 use crate::blob::RuleSet;
 use crate::body::BodyParser;
 use crate::config::{Config, ConfigError, Mode};
 use crate::inspect::Inspector;
-use crate::request::inspect_head;
+use crate::request::{HeaderCounts, inspect_head};
 
 /// A WAF instance. It serves one transaction at a time; [`Waf::request_head`] begins one.
 pub struct Waf {
     inspector: Inspector,
+    counts: HeaderCounts,
     body: BodyParser,
 }
 
 impl Waf {
     /// An instance over a ruleset.
     pub fn new(rules: RuleSet<'static>, config: Config) -> Self {
-        Waf { inspector: Inspector::new(rules, config), body: BodyParser::default() }
+        Waf {
+            counts: HeaderCounts::new(&rules),
+            inspector: Inspector::new(rules, config),
+            body: BodyParser::default(),
+        }
     }
 
     /// An instance with the settings of a configure phase, see [`Config`].
@@ -31,12 +36,12 @@ impl Waf {
     /// Begins a transaction and inspects the head.
     pub fn request_head(&mut self, head: &RequestHead<'_>) -> OutcomeBuf {
         self.inspector.begin(head.path());
+        let content_type = inspect_head(&mut self.inspector, &mut self.counts, head);
         self.body = if head.end {
             BodyParser::Opaque
         } else {
-            BodyParser::for_content_type(head.headers.first(b"content-type").map(|value| value.bytes()))
+            BodyParser::for_content_type(content_type.map(Octets::bytes))
         };
-        inspect_head(&mut self.inspector, head);
         self.outcome()
     }
 

@@ -8,7 +8,7 @@ use picket_waf::{BlobError, RuleSet, Waf};
 const RULES: &str = r#"
 [[pipeline]]
 name = "sql"
-transformations = ["urlDecodeDeep", "removeNulls", "sqlCommentsToSpace"]
+transformations = ["urlDecodeDeep", "removeNulls", "sqlFold"]
 
 [[rule]]
 id = 100
@@ -222,7 +222,7 @@ fn explanations_show_the_way_to_the_match() {
     let outcomes = run(&mut waf(&[("explain", Value::Bool(true))]), &request);
     let found = outcomes[0].verdict.matches.iter().next().unwrap();
     assert_eq!(found.value, "1%20union/**/select 2");
-    assert_eq!(found.transformations, "urlDecodeDeep,sqlCommentsToSpace");
+    assert_eq!(found.transformations, "urlDecodeDeep,sqlFold");
     assert!(found.matched.ends_with(b"union select"), "{}", found.matched);
 }
 

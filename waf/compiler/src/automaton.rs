@@ -3,6 +3,7 @@
 //! `regex-automata` determinises; its automaton is then cut at the first match, since a search asks
 //! only whether and where one ends, and minimised again, which the cut makes worthwhile.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use regex_automata::dfa::{Automaton, StartKind, dense};
@@ -22,11 +23,20 @@ pub(crate) struct Table {
     pub classes: usize,
 }
 
+/// How the byte classes are laid down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Layout {
+    /// As ranges, which a search expands.
+    Compact,
+    /// As a map, for patterns that run on every request.
+    Ready,
+}
+
 /// Compiles a pattern, case-insensitively, over bytes.
 ///
 /// # Errors
 /// Why it cannot be compiled.
-pub(crate) fn compile(pattern: &str) -> Result<Table, String> {
+pub(crate) fn compile(pattern: &str, layout: Layout) -> Result<Table, String> {
     let dfa = dense::Builder::new()
         .configure(
             dense::Config::new()
@@ -52,7 +62,7 @@ pub(crate) fn compile(pattern: &str) -> Result<Table, String> {
             }
             text
         })?;
-    Ok(minimise(&explore(&dfa)?).encode()?)
+    minimise(&explore(&dfa)?).encode(layout)
 }
 
 /// Transitions by byte, the 257th at the end of the input.
@@ -74,8 +84,8 @@ fn explore(dfa: &dense::DFA<Vec<u32>>) -> Result<Machine, String> {
         if dfa.is_match_state(start) || dfa.is_match_state(dfa.next_eoi_state(start)) {
             return Err("it matches the empty string".into());
         }
-        if !ids.contains_key(&start) {
-            ids.insert(start, queue.len());
+        if let Entry::Vacant(fresh) = ids.entry(start) {
+            fresh.insert(queue.len());
             queue.push(start);
         }
     }
@@ -156,7 +166,7 @@ impl Machine {
     }
 
     /// The layout that `picket_waf`'s `dfa` module reads.
-    fn encode(&self) -> Result<Table, String> {
+    fn encode(&self, layout: Layout) -> Result<Table, String> {
         let states = self.rows.len();
         if states > 0xfffd {
             return Err(format!("{states} states are too many"));
@@ -165,17 +175,25 @@ impl Machine {
         let wide = states > 0xfd;
         let width = representatives.len() + 1;
         let class_count = u8::try_from(width).map_err(|_| format!("{width} byte classes are too many"))?;
-        let mut ranges: Vec<[u8; 2]> = Vec::new();
+        let mut map: Vec<u8> = Vec::new();
         for byte in 0..256 {
-            if byte == 255 || classes[byte] != classes[byte + 1] {
-                ranges.push([byte as u8, classes[byte] as u8]);
+            match layout {
+                Layout::Ready => map.push(classes[byte] as u8),
+                Layout::Compact if byte == 255 || classes[byte] != classes[byte + 1] => {
+                    map.extend([byte as u8, classes[byte] as u8]);
+                }
+                Layout::Compact => {}
             }
         }
+        // 256 bytes are read as a map.
+        if layout == Layout::Compact && map.len() == 256 {
+            return self.encode(Layout::Ready);
+        }
         let mut bytes = vec![class_count, if wide { 2 } else { 1 }];
-        for number in [self.starts, states, ranges.len()] {
+        for number in [self.starts, states, map.len() / 2] {
             bytes.extend((number as u16).to_le_bytes());
         }
-        bytes.extend(ranges.concat());
+        bytes.extend(map);
         for row in &self.rows {
             for &byte in representatives.iter().chain(&[256]) {
                 let next = match row[byte] {

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use picket_waf::format::{self, Section};
 use picket_waf::{Transformation, Variable};
 
+use crate::automaton::Layout;
 use crate::error::{Error, fit};
 use crate::prefilter::{self, ByteFlag};
-use crate::source::{Check, Operator, Source};
+use crate::source::{Check, Operator, Source, Target};
 use crate::summary::{PatternSummary, Summary};
 use crate::{Compiled, automaton, literals};
 
@@ -37,15 +38,28 @@ pub(crate) fn emit(mut source: Source) -> Result<Compiled, Error> {
     emitter.finish(source.rules.len())
 }
 
+/// See [`Section::Meta`].
 fn is_structural(check: &Check) -> bool {
+    let looks_at = |variable| check.targets.iter().any(|target| target.variable == variable);
+    let unconditional = || {
+        check.operator == Operator::NotRx
+            || check.patterns.iter().any(|pattern| !matches!(literals::required(pattern), Ok(Some(_))))
+    };
     check.operator == Operator::Absent
-        || check.targets.iter().any(|target| target.variable == Variable::HeaderCount)
+        || looks_at(Variable::HeaderCount)
+        || looks_at(Variable::RequestHeaders) && unconditional()
+}
+
+/// The headers, if a check looks at all of them.
+fn whole_headers(check: &Check) -> Option<Variable> {
+    let whole = |target: &Target| target.variable == Variable::RequestHeaders && target.name.is_none();
+    check.targets.iter().any(whole).then_some(Variable::RequestHeaders)
 }
 
 /// A pattern, as the sets need it.
 struct Pattern {
     variables: u32,
-    node: usize,
+    nodes: Vec<usize>,
     always: bool,
 }
 
@@ -64,7 +78,7 @@ struct Emitter {
     pattern_records: Vec<u8>,
     patterns: Vec<Pattern>,
     automata: Vec<u8>,
-    tables: HashMap<String, (u32, usize, usize)>,
+    tables: HashMap<(String, Layout), (u32, usize, usize)>,
     nodes: Vec<(usize, Option<Transformation>)>,
     node_ids: HashMap<(usize, Option<Transformation>), usize>,
     literals: BTreeMap<Vec<u8>, Vec<u16>>,
@@ -120,9 +134,13 @@ impl Emitter {
     }
 
     fn check(&mut self, rule: usize, id: u32, check: &Check) -> Result<(), Error> {
-        let mut node = 0;
-        for &transformation in &check.pipeline {
-            node = self.node(node, Some(transformation))?;
+        let mut nodes = Vec::new();
+        for pipeline in &check.pipelines {
+            let mut node = 0;
+            for &transformation in pipeline {
+                node = self.node(node, Some(transformation))?;
+            }
+            nodes.push(node);
         }
         let mut variables = 0;
         let mut selected = 0;
@@ -146,10 +164,10 @@ impl Emitter {
         let first_pattern: u16 = fit("patterns", self.patterns.len(), usize::from(format::OUTPUT_FLAG) - 1)?;
         let number: u16 = fit("checks", self.check_count, usize::from(u16::MAX))?;
         for pattern in &check.patterns {
-            self.pattern(id, number, node, variables, selected, check.operator, pattern)?;
+            self.pattern(id, number, &nodes, variables | selected, check, pattern)?;
         }
         self.checks.extend(fit::<u16>("rules", rule, usize::from(u16::MAX))?.to_le_bytes());
-        self.checks.push(node as u8);
+        self.checks.push(0);
         self.checks.push(match check.operator {
             Operator::Rx => format::OP_RX,
             Operator::NotRx => format::OP_NOT_RX,
@@ -164,43 +182,47 @@ impl Emitter {
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename them")]
     fn pattern(
         &mut self,
         id: u32,
-        check: u16,
-        node: usize,
+        number: u16,
+        nodes: &[usize],
         variables: u32,
-        selected: u32,
-        operator: Operator,
+        check: &Check,
         pattern: &str,
     ) -> Result<(), Error> {
         if pattern.bytes().any(|byte| byte.is_ascii_uppercase()) && !pattern.contains('\\') {
             return Err(Error::rule(id, pattern, "write patterns in lower case: they ignore case"));
         }
         let index = self.patterns.len() as u16;
-        let (at, states, classes, bytes) = match self.tables.get(pattern) {
-            Some(&(at, states, classes)) => (at, states, classes, 0),
-            None => {
-                let table =
-                    automaton::compile(pattern).map_err(|problem| Error::rule(id, pattern, problem))?;
-                let at: u32 = fit("bytes of automata", self.automata.len(), u32::MAX as usize)?;
-                self.automata.extend(&table.bytes);
-                self.tables.insert(pattern.to_owned(), (at, table.states, table.classes));
-                (at, table.states, table.classes, table.bytes.len())
+        let literals = match check.operator {
+            Operator::Rx if !check.literals.is_empty() => {
+                Some(check.literals.iter().map(|literal| literal.to_ascii_lowercase().into_bytes()).collect())
             }
-        };
-        let literals = match operator {
             Operator::Rx => {
                 literals::required(pattern).map_err(|problem| Error::rule(id, pattern, problem))?
             }
             _ => None,
         };
+        let layout = if literals.is_none() { Layout::Ready } else { Layout::Compact };
+        let key = (pattern.to_owned(), layout);
+        let (at, states, classes, bytes) = match self.tables.get(&key) {
+            Some(&(at, states, classes)) => (at, states, classes, 0),
+            None => {
+                let table = automaton::compile(pattern, layout)
+                    .map_err(|problem| Error::rule(id, pattern, problem))?;
+                let at: u32 = fit("bytes of automata", self.automata.len(), u32::MAX as usize)?;
+                self.automata.extend(&table.bytes);
+                self.tables.insert(key, (at, table.states, table.classes));
+                (at, table.states, table.classes, table.bytes.len())
+            }
+        };
         let always = literals.is_none();
         if always
             && let Some(bulk) = Variable::ALL
                 .into_iter()
-                .find(|variable| variable.is_bulk() && (variables | selected) & variable.bit() != 0)
+                .find(|variable| variable.is_bulk() && variables & variable.bit() != 0)
+                .or_else(|| whole_headers(check))
         {
             let problem =
                 format!("no literal must occur in it, so that it would run on all of {}", bulk.name());
@@ -218,8 +240,8 @@ impl Emitter {
             literals: literals.iter().flatten().map(|literal| literal.escape_ascii().to_string()).collect(),
         });
         self.pattern_records.extend(at.to_le_bytes());
-        self.pattern_records.extend(check.to_le_bytes());
-        self.patterns.push(Pattern { variables: variables | selected, node, always });
+        self.pattern_records.extend(number.to_le_bytes());
+        self.patterns.push(Pattern { variables, nodes: nodes.to_vec(), always });
         Ok(())
     }
 
@@ -279,7 +301,9 @@ impl Emitter {
             let (mut wanted, mut any_always) = (0u32, 0u32);
             for (index, pattern) in self.patterns.iter().enumerate() {
                 let (word, bit) = (index / 32, 1u32 << (index % 32));
-                node_patterns[pattern.node * words + word] |= bit;
+                for node in &pattern.nodes {
+                    node_patterns[node * words + word] |= bit;
+                }
                 if pattern.variables & variable.bit() == 0 {
                     continue;
                 }
@@ -288,11 +312,13 @@ impl Emitter {
                     always[variable as usize * words + word] |= bit;
                     any_always = 1;
                 }
-                let mut node = pattern.node;
-                wanted |= 1 << node;
-                while node != 0 {
-                    node = self.nodes[node].0;
+                for &node in &pattern.nodes {
+                    let mut node = node;
                     wanted |= 1 << node;
+                    while node != 0 {
+                        node = self.nodes[node].0;
+                        wanted |= 1 << node;
+                    }
                 }
             }
             let trigger = (0..self.nodes.len())
@@ -361,7 +387,7 @@ fn assemble(sections: &[Vec<u8>; format::SECTIONS]) -> Result<Vec<u8>, Error> {
     let start = format::HEADER_LEN + format::SECTIONS * 8;
     for section in sections {
         // Aligned, so that a table never straddles more cache lines than it must.
-        while (start + body.len()) % 4 != 0 {
+        while !(start + body.len()).is_multiple_of(4) {
             body.push(0);
         }
         let offset: u32 = fit("bytes of ruleset", start + body.len(), u32::MAX as usize)?;

@@ -210,11 +210,16 @@ impl Classes {
         Ok(Classes { of, count, percent: of[usize::from(b'%')] })
     }
 
-    /// Two maps of class and flags: for values, and for raw urlencoded strings, where `&` and `+`
-    /// are no content.
+    /// Two maps of classes and flags: for values, and for raw urlencoded strings, where `&` and `+`
+    /// are no content and a `+` is a blank.
     fn map(&self, flags: &[ByteFlag]) -> Vec<u8> {
         let mut map = Vec::new();
         for raw in [false, true] {
+            let mut of = self.of;
+            if raw {
+                of[usize::from(b'+')] = of[usize::from(b' ')];
+            }
+            map.extend(of);
             for byte in 0..=255u8 {
                 let mut set = 0u32;
                 for flag in flags {
@@ -222,7 +227,6 @@ impl Classes {
                         set |= 1 << flag.bit;
                     }
                 }
-                map.push(self.of[usize::from(byte)]);
                 map.push((set >> 8) as u8);
             }
         }

@@ -40,11 +40,28 @@ struct RuleEntry {
 struct DetectEntry {
     targets: Vec<String>,
     #[serde(default)]
-    pipeline: Option<String>,
+    pipeline: Pipelines,
     #[serde(default)]
     op: Operator,
     #[serde(default)]
     patterns: Vec<String>,
+    /// Overrides what the patterns' structure says.
+    #[serde(default)]
+    literals: Vec<String>,
+}
+
+/// One pipeline, or several: the patterns run over what each makes of a value.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Pipelines {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Default for Pipelines {
+    fn default() -> Self {
+        Pipelines::Several(Vec::new())
+    }
 }
 
 /// What a check asks of its values.
@@ -67,9 +84,12 @@ pub(crate) struct Target {
 
 pub(crate) struct Check {
     pub targets: Vec<Target>,
-    pub pipeline: Vec<Transformation>,
+    /// At least one; the one without transformations if the source names none.
+    pub pipelines: Vec<Vec<Transformation>>,
     pub operator: Operator,
     pub patterns: Vec<String>,
+    /// Literals of which one occurs wherever a pattern matches; empty: the compiler finds them.
+    pub literals: Vec<String>,
 }
 
 pub(crate) struct Rule {
@@ -124,12 +144,20 @@ impl Rule {
             })?;
         let mut checks = Vec::new();
         for detect in entry.detect {
-            let pipeline = match &detect.pipeline {
-                None => Vec::new(),
-                Some(name) => pipelines.get(name).cloned().ok_or_else(|| {
-                    Error::rule(id, format!("pipeline {name}"), "there is none of that name")
-                })?,
+            let names = match &detect.pipeline {
+                Pipelines::One(name) => std::slice::from_ref(name),
+                Pipelines::Several(names) => names,
             };
+            let mut wanted = Vec::new();
+            for name in names {
+                let steps = pipelines.get(name).ok_or_else(|| {
+                    Error::rule(id, format!("pipeline {name}"), "there is none of that name")
+                })?;
+                wanted.push(steps.clone());
+            }
+            if wanted.is_empty() {
+                wanted.push(Vec::new());
+            }
             let mut targets = Vec::new();
             for target in &detect.targets {
                 targets.push(parse_target(id, target)?);
@@ -137,7 +165,13 @@ impl Rule {
             if (detect.operator_is_absent()) != detect.patterns.is_empty() {
                 return Err(Error::rule(id, "patterns", "needed, except with op = \"absent\""));
             }
-            checks.push(Check { targets, pipeline, operator: detect.op, patterns: detect.patterns });
+            checks.push(Check {
+                targets,
+                pipelines: wanted,
+                operator: detect.op,
+                patterns: detect.patterns,
+                literals: detect.literals,
+            });
         }
         Ok(Rule { id, message: entry.message, severity, category: entry.category, tags: entry.tags, checks })
     }

@@ -165,19 +165,15 @@ pub fn input(len: u32) -> u32 {
 
 #[cold]
 fn grow_input(len: u32) -> u32 {
-    if len > MAX_INPUT {
+    let mut more = Vec::new();
+    // A refusal changes nothing: the host may go on with the buffer it has, so that one stays until
+    // there is a new one.
+    if len > MAX_INPUT || more.try_reserve_exact(len as usize).is_err() {
         return 0;
     }
-    let mut grown = INPUT.grown.borrow_mut();
-    // First away with the old one, so that the new one can take its place.
-    INPUT.ptr.set(FIRST.0.get().cast());
-    INPUT.capacity.set(FIRST_INPUT);
-    *grown = Vec::new();
-    if grown.try_reserve_exact(len as usize).is_err() {
-        return 0;
-    }
-    INPUT.ptr.set(grown.as_mut_ptr());
-    INPUT.capacity.set(grown.capacity());
+    INPUT.ptr.set(more.as_mut_ptr());
+    INPUT.capacity.set(more.capacity());
+    *INPUT.grown.borrow_mut() = more;
     INPUT.ptr.get() as u32
 }
 

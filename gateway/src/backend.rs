@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use picket_host::{Backend, LoadError};
+
 /// A backend that this binary was built with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BackendKind {
@@ -30,6 +32,19 @@ impl BackendKind {
             BackendKind::Wasmi => "wasmi",
             #[cfg(feature = "wasmtime")]
             BackendKind::Wasmtime => "wasmtime",
+        }
+    }
+
+    /// Starts the backend. One serves a whole process.
+    ///
+    /// # Errors
+    /// [`LoadError`] if the machine cannot run it.
+    pub fn build(self) -> Result<Box<dyn Backend>, LoadError> {
+        match self {
+            #[cfg(feature = "wasmi")]
+            BackendKind::Wasmi => Ok(Box::new(picket_host_wasmi::WasmiBackend::new())),
+            #[cfg(feature = "wasmtime")]
+            BackendKind::Wasmtime => Ok(Box::new(picket_host_wasmtime::WasmtimeBackend::new()?)),
         }
     }
 }

@@ -144,9 +144,18 @@ impl std::error::Error for Failed {
     }
 }
 
+/// How much of a request is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Up to the filter's answer, as the gateway does.
+    UpToAnswer,
+    /// All of it: the answer stands, but what there is to find behind it is found too.
+    WholeRequest,
+}
+
 /// One engine, set up.
 pub(crate) trait Judge {
-    /// Plays the exchange as the gateway would: phase by phase, up to the answer of a filter.
+    /// Plays the exchange as the gateway would, phase by phase.
     fn judge(&mut self, exchange: &Prepared) -> Result<Judgement, Failed>;
 
     /// The filter behind it, if it is a module.
@@ -161,6 +170,8 @@ pub(crate) struct Setup {
     pub(crate) module: Option<Cow<'static, [u8]>>,
     /// Settings of the filter.
     pub(crate) settings: SeqBuf<Setting<'static>>,
+    /// How much of a request is judged.
+    pub(crate) extent: Extent,
 }
 
 impl Setup {
@@ -196,7 +207,7 @@ impl Setup {
     pub(crate) fn judge(&self, engine: Engine, isolation: Isolation) -> anyhow::Result<Box<dyn Judge>> {
         match engine {
             #[cfg(feature = "native")]
-            Engine::Native => Ok(Box::new(native::Native::new(&self.settings)?)),
+            Engine::Native => Ok(Box::new(native::Native::new(&self.settings, self.extent)?)),
             Engine::Wasm(kind) => {
                 let backend = kind.build()?;
                 Ok(Box::new(Sandbox::new(&*backend, self, isolation)?))
@@ -209,6 +220,7 @@ impl Setup {
 struct Sandbox {
     filter: Arc<Filter>,
     chain: Chain,
+    extent: Extent,
 }
 
 impl Sandbox {
@@ -218,7 +230,7 @@ impl Sandbox {
         let environment = Arc::new(Environment::closed());
         let filter = Filter::load(backend, source, setup.policy(isolation)?, configure, environment)?;
         let filter = Arc::new(filter);
-        Ok(Sandbox { chain: Chain::new(vec![filter.clone()]), filter })
+        Ok(Sandbox { chain: Chain::new(vec![filter.clone()]), filter, extent: setup.extent })
     }
 }
 
@@ -226,7 +238,7 @@ impl Judge for Sandbox {
     fn judge(&mut self, exchange: &Prepared) -> Result<Judgement, Failed> {
         let start = Instant::now();
         let mut transaction = self.chain.begin();
-        let reply = play(&mut transaction, exchange);
+        let reply = play(&mut transaction, exchange, self.extent);
         let log = TransactionLog {
             status: reply.as_ref().map_or(200, |reply| reply.status),
             answered_by_filter: reply.is_some(),
@@ -251,15 +263,21 @@ impl Judge for Sandbox {
     }
 }
 
-fn play(transaction: &mut Transaction, exchange: &Prepared) -> Option<Reply> {
+fn play(transaction: &mut Transaction, exchange: &Prepared, extent: Extent) -> Option<Reply> {
     let head = exchange.request_head();
     match transaction.request_head(&head) {
-        HeadDecision::Respond(reply) => return Some(reply),
+        HeadDecision::Respond(reply) => {
+            // Not behind a failure: that filter is out.
+            if extent == Extent::WholeRequest && reply.cause == ReplyCause::Verdict && !head.end {
+                transaction.request_body(exchange.request_body(), true);
+            }
+            return Some(reply);
+        }
         // The filter has put its own body in the place of this one.
         HeadDecision::Modify { body: Some(_), .. } => {}
         _ if head.end => {}
         _ => {
-            if let BodyDecision::Respond(reply) = transaction.request_body(exchange.request_body(), true) {
+            if let Some(reply) = play_body(transaction, exchange.request_body(), extent) {
                 return Some(reply);
             }
         }

@@ -1,0 +1,171 @@
+//! What is kept of a finished request: counts, a line in the log, a line in the audit log.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use picket_abi::Octets;
+use picket_host::{Filter, ReplyCause, Report};
+use serde_json::{Map, Value, json};
+
+use crate::audit::Audit;
+use crate::config::{LogConfig, Route};
+use crate::layer::{Observer, Summary};
+use crate::logging::timestamp;
+use crate::metrics::{Metrics, RouteMetrics, Sample};
+
+/// Observes the requests of one route.
+pub(crate) struct RouteObserver {
+    counts: Arc<RouteMetrics>,
+    metrics: Arc<Metrics>,
+    audit: Arc<Audit>,
+    access: bool,
+    /// Id and digest of each filter, for the audit log.
+    modules: Vec<(Arc<str>, String)>,
+}
+
+impl RouteObserver {
+    pub(crate) fn new(
+        route: &Route,
+        filters: &[Arc<Filter>],
+        log: &LogConfig,
+        metrics: Arc<Metrics>,
+        audit: Arc<Audit>,
+    ) -> Self {
+        let modules = filters
+            .iter()
+            .map(|filter| (Arc::clone(filter.id()), filter.metadata().sha256.to_string()))
+            .collect();
+        RouteObserver { counts: metrics.route(&route.name), metrics, audit, access: log.access, modules }
+    }
+
+    fn module(&self, filter: &str) -> Value {
+        self.modules.iter().find(|(id, _)| **id == *filter).map_or(Value::Null, |(_, digest)| json!(digest))
+    }
+
+    /// The audit line of a request that a filter answered, matched, or failed on.
+    fn audit_line(&self, summary: &Summary<'_>) -> String {
+        let report = summary.report;
+        let matches: Vec<Value> = report
+            .matches()
+            .map(|(filter, found)| {
+                json!({
+                    "filter": filter,
+                    "id": found.rule_id,
+                    "severity": found.severity.name(),
+                    "category": text(found.category),
+                    "message": text(found.message),
+                    "location": text(found.location),
+                    "matched": text(found.matched),
+                    "score": found.score,
+                    "tags": found.tags.iter().map(text).collect::<Vec<_>>(),
+                })
+            })
+            .collect();
+        let failures: Vec<Value> = report
+            .failures
+            .iter()
+            .map(|failure| {
+                json!({
+                    "filter": &*failure.filter,
+                    "module": self.module(&failure.filter),
+                    "phase": failure.phase.name(),
+                    "kind": failure.error.kind().name(),
+                    "culprit": failure.error.culprit().name(),
+                    "error": failure.error.to_string(),
+                })
+            })
+            .collect();
+        // The filter that answered, else the first that found something.
+        let filter = match &report.answered_by {
+            Some((filter, _)) => Some(&**filter),
+            None => report
+                .matches()
+                .map(|(filter, _)| filter)
+                .next()
+                .or_else(|| report.failures.first().map(|failure| &*failure.filter)),
+        };
+        let mut line = Map::new();
+        let mut put = |key: &str, value: Value| line.insert(key.to_owned(), value);
+        put("time", timestamp().into());
+        put("request_id", summary.request_id.as_str().into());
+        put("client", summary.client.map(|client| client.addr.ip().to_canonical().to_string()).into());
+        put("method", summary.method.as_str().into());
+        put("host", summary.authority.into());
+        put("target", summary.uri.path_and_query().map(|target| target.as_str()).into());
+        put("route", summary.route.into());
+        put("status", summary.status.into());
+        put("action", action(report).into());
+        put("score", report.score().into());
+        put("matches", matches.into());
+        put("tags", report.tags().map(|(_, tag)| text(tag)).collect());
+        put("failures", failures.into());
+        put("filter", filter.into());
+        put("module", filter.map_or(Value::Null, |filter| self.module(filter)));
+        put("fuel", report.fuel.0.into());
+        put("micros", report.time.0.into());
+        Value::Object(line).to_string()
+    }
+}
+
+/// What was done about the request.
+fn action(report: &Report) -> &'static str {
+    match &report.answered_by {
+        Some((_, ReplyCause::Verdict)) => "blocked",
+        Some((_, ReplyCause::Redirect)) => "redirected",
+        Some((_, ReplyCause::Failure(_))) => "failed_closed",
+        None if report.matches().next().is_some() => "detected",
+        None => "failed_open",
+    }
+}
+
+/// Bytes as JSON can hold them: printable ASCII as it is, everything else escaped.
+fn text(octets: Octets<'_>) -> Value {
+    Value::String(octets.to_string())
+}
+
+impl Observer for RouteObserver {
+    fn finished(&self, summary: &Summary<'_>) {
+        let report = summary.report;
+        let answered = report.answered_by.is_some();
+        self.counts.count(&Sample {
+            status: summary.status,
+            duration: summary.duration,
+            request_bytes: summary.request_bytes,
+            response_bytes: summary.response_bytes,
+            blocked: answered,
+            filter_micros: report.time.0,
+        });
+        for (filter, found) in report.matches() {
+            self.metrics.rule(filter, found.rule_id);
+        }
+        for failure in &report.failures {
+            tracing::warn!(
+                request_id = %summary.request_id, filter = %failure.filter, phase = failure.phase.name(),
+                kind = failure.error.kind().name(), "filter failed: {}", failure.error
+            );
+        }
+        if self.access {
+            tracing::info!(
+                target: "picket::access",
+                request_id = %summary.request_id,
+                client = summary.client.map(|client| tracing::field::display(client.addr)),
+                method = %summary.method,
+                host = summary.authority,
+                uri = %summary.uri,
+                route = summary.route,
+                status = summary.status,
+                request_bytes = summary.request_bytes,
+                response_bytes = summary.response_bytes,
+                micros = u64::try_from(summary.duration.as_micros()).unwrap_or(u64::MAX),
+                filter_micros = report.time.0,
+                fuel = report.fuel.0,
+                score = report.score(),
+                answered_by = report.answered_by.as_ref().map(|(filter, _)| &**filter),
+            );
+        }
+        let notable = answered || !report.failures.is_empty() || report.matches().next().is_some();
+        if notable && !self.audit.write(self.audit_line(summary)) {
+            self.metrics.dropped_audit_lines.fetch_add(1, Relaxed);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Bodies as the proxy passes them on: with a longest pause, and without trailers that must not be.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Instant, Sleep};
+
+use super::headers;
+use crate::layer::BoxError;
+
+/// The other side was silent for too long in the middle of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stalled(Duration);
+
+impl fmt::Display for Stalled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "nothing of the body came for {:?}", self.0)
+    }
+}
+
+impl std::error::Error for Stalled {}
+
+/// A body whose pauses are bounded.
+pub(crate) struct TimedBody<B> {
+    body: B,
+    longest_pause: Duration,
+    /// Set while the body is waited for.
+    pause: Option<Pin<Box<Sleep>>>,
+    waiting: bool,
+}
+
+impl<B> TimedBody<B> {
+    pub(crate) fn new(body: B, longest_pause: Duration) -> Self {
+        TimedBody { body, longest_pause, pause: None, waiting: false }
+    }
+}
+
+impl<B> Body for TimedBody<B>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
+            this.waiting = false;
+            return Poll::Ready(frame.map(|frame| match frame {
+                Ok(mut frame) => {
+                    if let Some(trailers) = frame.trailers_mut() {
+                        headers::strip_trailers(trailers);
+                    }
+                    Ok(frame)
+                }
+                Err(error) => Err(error.into()),
+            }));
+        }
+        let until = || Instant::now() + this.longest_pause;
+        let pause = this.pause.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until())));
+        if !this.waiting {
+            pause.as_mut().reset(until());
+            this.waiting = true;
+        }
+        pause.as_mut().poll(cx).map(|()| Some(Err(Stalled(this.longest_pause).into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A request's body that can be sent again as long as nobody has read of it.
+pub(super) struct Replay<B> {
+    slot: Arc<Mutex<Slot<B>>>,
+}
+
+struct Slot<B> {
+    body: B,
+    started: bool,
+    /// When something of it was read last.
+    progress: Instant,
+}
+
+impl<B> Clone for Replay<B> {
+    fn clone(&self) -> Self {
+        Replay { slot: Arc::clone(&self.slot) }
+    }
+}
+
+impl<B: Body> Replay<B> {
+    pub(super) fn new(body: B) -> Self {
+        Replay { slot: Arc::new(Mutex::new(Slot { body, started: false, progress: Instant::now() })) }
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot<B>> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether something of it was read: then it cannot be sent again.
+    pub(super) fn started(&self) -> bool {
+        self.slot().started
+    }
+
+    /// When something of it was read last.
+    pub(super) fn progress(&self) -> Instant {
+        self.slot().progress
+    }
+}
+
+impl<B: Body + Unpin> Body for Replay<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let mut slot = self.slot();
+        let frame = Pin::new(&mut slot.body).poll_frame(cx);
+        // A body that only waited has lost nothing, but whoever sees a second reader take over
+        // would have to wake it: asked once is begun.
+        slot.started = true;
+        if frame.is_ready() {
+            slot.progress = Instant::now();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.slot().body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.slot().body.size_hint()
+    }
+}

@@ -91,3 +91,8 @@ pub mod __private {
     #[cfg(target_arch = "wasm32")]
     pub use crate::sys::{Heap, Runtime, abi_version, input, panic};
 }
+
+/// The filters of the README are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -3,11 +3,14 @@
 //! A filter that lets a request through only if it carries a known key, and answers 401 otherwise.
 //!
 //! ```toml
-//! [filter.config]
+//! [filter.auth]
+//! module = "target/guests/example_api_key.wasm"
+//!
+//! [filter.auth.config]
 //! header = "X-Api-Key"     # where clients put the key; this is the default
 //! realm = "orders"         # for WWW-Authenticate; default "api"
 //!
-//! [filter.config.keys]     # at least one: a name for the client, and its key
+//! [filter.auth.config.keys]     # at least one: a name for the client, and its key
 //! alice = "k-3d5cf5a6b1"
 //! build-server = "k-99a0c7de42"
 //! ```

@@ -3,12 +3,15 @@
 //! A filter that sets, appends and removes header fields of requests and of responses.
 //!
 //! ```toml
-//! [filter.config.request]
+//! [filter.headers]
+//! module = "target/guests/example_header_rewrite.wasm"
+//!
+//! [filter.headers.config.request]
 //! set = { X-Forwarded-Via = "picket" }   # replaces what is there
 //! append = { Accept-Language = "en" }    # adds, whatever is there
 //! remove = ["Proxy", "X-Debug"]
 //!
-//! [filter.config.response]
+//! [filter.headers.config.response]
 //! set = { X-Content-Type-Options = "nosniff" }
 //! remove = ["Server", "X-Powered-By"]
 //! ```
@@ -20,6 +23,9 @@
 //!
 //! The changes are encoded once, when the filter is configured. A request costs one copy of those
 //! bytes: the headers that came are not even decoded, for it is the host that applies the changes.
+//!
+//! A model for filters of your own: settings are read and checked in `configure`, with errors that
+//! name them; what can be prepared is prepared there; the tests at the end need no WebAssembly.
 #![cfg_attr(target_arch = "wasm32", no_std)]
 #![forbid(unsafe_code)]
 

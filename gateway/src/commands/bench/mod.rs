@@ -17,7 +17,7 @@ use picket_host::{CallContext, ConfigureBuf, Environment, Filter, Isolation, Mod
 
 use self::stats::Samples;
 use super::check::exchange::Prepared;
-use super::check::judge::{Engine, Judge, Setup};
+use super::check::judge::{Engine, Extent, Judge, Setup};
 use super::check::{FilterArgs, read_requests};
 
 /// Instances that a pooled lane keeps; requests come one after the other, so that one is used.
@@ -34,7 +34,7 @@ const MAX_ROUNDS: u64 = 1_000_000;
 #[command(after_help = "\
 Each round sends every request through every lane, and the next round begins with another lane. A
 lane is a backend with fresh instances (a new one for each request) or with pooled ones. Times are of
-whole transactions; fuel is that of the backend and compares with itself only.
+whole transactions, up to the filter's answer; fuel is that of the backend and compares with itself only.
 
 Exit code: 0 measured, 1 measured but the lanes disagree on a verdict, 2 something failed.")]
 pub struct Args {
@@ -174,7 +174,7 @@ fn bench(args: &Args) -> anyhow::Result<Measurement> {
             engines.retain(|engine| matches!(engine, Engine::Wasm(_)));
         }
     }
-    let setup = args.filter.setup(&engines, false)?;
+    let setup = args.filter.setup(&engines, false, Extent::UpToAnswer)?;
     let requests = requests(args)?;
     let mut lanes = lanes(&engines, args.instances, &setup, requests.len())?;
 

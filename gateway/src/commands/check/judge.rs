@@ -10,8 +10,8 @@ use anyhow::Context as _;
 use picket::backend::BackendKind;
 use picket_abi::{Match, Phase, SeqBuf, Setting, TransactionLog};
 use picket_host::{
-    Backend, BodyDecision, Chain, ConfigureBuf, Environment, Filter, HeadDecision, Isolation, Micros,
-    OnFailure, Policy, Reply, Source, Transaction, inspect,
+    Backend, BodyDecision, Chain, ConfigureBuf, Environment, Filter, HeadDecision, Isolation, Limits, Micros,
+    OnFailure, Policy, Reply, ReplyCause, Source, Transaction, inspect,
 };
 
 use super::exchange::Prepared;
@@ -196,7 +196,6 @@ impl Setup {
         for budget in [&mut policy.limits.call, &mut policy.limits.setup] {
             budget.deadline = Micros::from_millis(10_000);
         }
-        // Every phase of the transaction is judged, whatever they ask together.
         Ok(policy)
     }
 
@@ -269,7 +268,7 @@ fn play(transaction: &mut Transaction, exchange: &Prepared, extent: Extent) -> O
         HeadDecision::Respond(reply) => {
             // Not behind a failure: that filter is out.
             if extent == Extent::WholeRequest && reply.cause == ReplyCause::Verdict && !head.end {
-                transaction.request_body(exchange.request_body(), true);
+                play_body(transaction, exchange.request_body(), extent);
             }
             return Some(reply);
         }
@@ -296,6 +295,23 @@ fn play(transaction: &mut Transaction, exchange: &Prepared, extent: Extent) -> O
     None
 }
 
+/// Shows the request's body, in the pieces a guest gets.
+fn play_body(transaction: &mut Transaction, body: &[u8], extent: Extent) -> Option<Reply> {
+    let mut answer = None;
+    let mut pieces = body.chunks(Limits::WAF.chunk_bytes).peekable();
+    while let Some(piece) = pieces.next() {
+        let end = pieces.peek().is_none();
+        if let BodyDecision::Respond(reply) = transaction.request_body(piece, end) {
+            let goes_on = extent == Extent::WholeRequest && reply.cause == ReplyCause::Verdict;
+            answer.get_or_insert(reply);
+            if !goes_on {
+                break;
+            }
+        }
+    }
+    answer
+}
+
 #[cfg(feature = "native")]
 mod native {
     use std::time::Instant;
@@ -305,53 +321,54 @@ mod native {
     use picket_host::Limits;
     use picket_waf::{RuleSet, Waf};
 
-    use super::{Failed, Finding, Judge, Judgement, Prepared};
+    use super::{Extent, Failed, Finding, Judge, Judgement, Prepared};
 
     /// The built-in WAF, called directly.
     pub(super) struct Native {
         waf: Waf,
+        extent: Extent,
     }
 
     impl Native {
-        pub(super) fn new(settings: &SeqBuf<Setting<'static>>) -> anyhow::Result<Self> {
+        pub(super) fn new(settings: &SeqBuf<Setting<'static>>, extent: Extent) -> anyhow::Result<Self> {
             let rules = RuleSet::load(picket_waf_rules::BUILTIN).context("the built-in ruleset")?;
             let configure = Configure { settings: settings.as_seq(), data: Octets::default() };
-            Ok(Native { waf: Waf::configure(rules, &configure)? })
+            Ok(Native { waf: Waf::configure(rules, &configure)?, extent })
         }
     }
 
     impl Judge for Native {
         fn judge(&mut self, exchange: &Prepared) -> Result<Judgement, Failed> {
             let start = Instant::now();
-            let mut judgement = Judgement::default();
-            let mut outcomes = Vec::new();
             let head = exchange.request_head();
-            let mut outcome = self.waf.request_head(&head);
-            judgement.answered = status(&outcome);
-            outcomes.push(outcome);
-            // The same pieces that a guest gets.
-            let chunk_bytes = Limits::WAF.chunk_bytes;
+            let outcome = self.waf.request_head(&head);
+            let mut answered = status(&outcome);
+            let mut outcomes = vec![outcome];
             let body = exchange.request_body();
             let mut offset = 0;
-            while !head.end && judgement.answered.is_none() && offset < body.len() {
-                let data = &body[offset..body.len().min(offset + chunk_bytes)];
+            // The same pieces that a guest gets.
+            for data in body.chunks(Limits::WAF.chunk_bytes) {
+                if answered.is_some() && self.extent == Extent::UpToAnswer {
+                    break;
+                }
                 let end = offset + data.len() == body.len();
-                outcome =
-                    self.waf.request_body(&BodyChunk { offset: offset as u64, end, data: Octets(data) });
+                let chunk = BodyChunk { offset: offset as u64, end, data: Octets(data) };
                 offset += data.len();
-                judgement.answered = status(&outcome);
+                let outcome = self.waf.request_body(&chunk);
+                answered = answered.or(status(&outcome));
                 if !outcome.is_silent() {
                     outcomes.push(outcome);
                 }
             }
-            judgement.score = self.waf.score();
-            judgement.time = start.elapsed();
-            judgement.findings = outcomes
-                .iter()
-                .flat_map(|outcome| outcome.verdict.matches.iter())
-                .map(Finding::from)
-                .collect();
-            Ok(judgement)
+            let time = start.elapsed();
+            let matches = outcomes.iter().flat_map(|outcome| outcome.verdict.matches.iter());
+            Ok(Judgement {
+                answered,
+                score: self.waf.score(),
+                findings: matches.map(Finding::from).collect(),
+                fuel: 0,
+                time,
+            })
         }
     }
 

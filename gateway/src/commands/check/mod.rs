@@ -20,7 +20,7 @@ use anyhow::{Context as _, bail};
 use picket_host::Isolation;
 
 use self::exchange::{Exchange, Prepared};
-use self::judge::{Engine, Failed, Judge, Judgement, Setup};
+use self::judge::{Engine, Extent, Failed, Judge, Judgement, Setup};
 
 /// Exit code when a request is blocked and nothing failed.
 const EXIT_BLOCKED: u8 = 1;
@@ -28,8 +28,8 @@ const EXIT_BLOCKED: u8 = 1;
 /// Arguments of `picket check`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-A request is judged as the gateway would: phase by phase, up to the filter's answer. What a filter
-would have found behind that is not reported; with --detect nothing is answered and everything is.
+The verdict is the gateway's. Matches are collected over the whole request, also behind the point
+at which the gateway would have answered it; fuel and time count that too.
 
 Exit code: 0 all requests pass, 1 one is blocked, 2 something failed.")]
 pub struct Args {
@@ -70,7 +70,7 @@ pub(crate) struct FilterArgs {
 
 impl FilterArgs {
     /// Reads the module, unless no engine of these needs one, and the settings.
-    pub(crate) fn setup(&self, engines: &[Engine], explain: bool) -> anyhow::Result<Setup> {
+    pub(crate) fn setup(&self, engines: &[Engine], explain: bool, extent: Extent) -> anyhow::Result<Setup> {
         let mut table = toml::Table::new();
         if let Some(file) = &self.config {
             let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
@@ -92,7 +92,7 @@ impl FilterArgs {
             None if native_only => None,
             None => Some(picket::embedded::builtin_waf()?),
         };
-        Ok(Setup { module, settings: picket::config::settings(&table) })
+        Ok(Setup { module, settings: picket::config::settings(&table), extent })
     }
 
     /// Whether a module was named: the native engine then judges something else.
@@ -144,7 +144,7 @@ fn check(args: &Args) -> anyhow::Result<Tally> {
     if !args.jsonl && args.files.is_empty() {
         bail!("no requests: name files, or feed --jsonl");
     }
-    let setup = args.filter.setup(&[engine], args.explain)?;
+    let setup = args.filter.setup(&[engine], args.explain, Extent::WholeRequest)?;
     let mut judge = setup.judge(engine, Isolation::Fresh)?;
     let stdout = io::stdout().lock();
     if args.jsonl {

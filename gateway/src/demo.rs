@@ -40,6 +40,9 @@ pub struct Demo {
 }
 
 impl Demo {
+    /// What `/upgrade` changes to: bytes are sent back as they come.
+    pub const PROTOCOL: &'static str = "echo";
+
     /// Binds a port and begins to serve on the current runtime.
     ///
     /// # Errors
@@ -224,9 +227,9 @@ impl Body for Events {
 }
 
 fn upgrade(mut request: Request<Incoming>) -> Response<DemoBody> {
-    if request.headers().get(UPGRADE).is_none_or(|protocol| protocol != "echo") {
+    if request.headers().get(UPGRADE).is_none_or(|protocol| protocol != Demo::PROTOCOL) {
         let mut response = response(StatusCode::UPGRADE_REQUIRED, "text/plain", "ask for `Upgrade: echo`\n");
-        response.headers_mut().insert(UPGRADE, HeaderValue::from_static("echo"));
+        response.headers_mut().insert(UPGRADE, HeaderValue::from_static(Demo::PROTOCOL));
         return response;
     }
     let upgraded = hyper::upgrade::on(&mut request);
@@ -244,6 +247,6 @@ fn upgrade(mut request: Request<Incoming>) -> Response<DemoBody> {
     let mut response = Response::new(Either::Left(Full::default()));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    response.headers_mut().insert(UPGRADE, HeaderValue::from_static("echo"));
+    response.headers_mut().insert(UPGRADE, HeaderValue::from_static(Demo::PROTOCOL));
     response
 }

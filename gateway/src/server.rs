@@ -25,7 +25,7 @@ use crate::audit::Audit;
 use crate::config::{AuditSink, Config, ConfigError, Listener, Network};
 use crate::gateway::{BuildError, Gateway};
 use crate::layer::ClientInfo;
-use crate::proxy::{Connection, error_chain};
+use crate::proxy::{Connection, error_cause, error_chain};
 use crate::reload::Reloader;
 use crate::tls::{self, TlsError};
 
@@ -374,6 +374,12 @@ where
     };
     if let Err(error) = result {
         metrics.broken_connections.fetch_add(1, Relaxed);
-        tracing::debug!(%peer, "connection: {}", error_chain(&*error));
+        let text = error_chain(&*error);
+        // hyper has answered these itself; no filter has seen them, so the log is all there is.
+        if error_cause::<hyper::Error>(&*error).is_some_and(hyper::Error::is_parse) {
+            tracing::info!(target: "picket::access", client = %peer, "refused: {text}");
+        } else {
+            tracing::debug!(%peer, "connection: {text}");
+        }
     }
 }

@@ -102,6 +102,9 @@ async fn simple(args: &Args) -> anyhow::Result<Config> {
         }
     };
     let mut config = Config::simple(args.listen, upstream, filter);
+    if args.upstream.is_none() {
+        config.upstreams.iter_mut().for_each(|upstream| upstream.upgrades.push(Demo::PROTOCOL.into()));
+    }
     config.admin = args.admin;
     Ok(config)
 }

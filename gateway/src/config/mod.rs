@@ -130,8 +130,12 @@ pub struct Upstream {
     pub pool_idle_timeout: Duration,
     /// Unused connections kept a server.
     pub pool_max_idle: usize,
-    /// Whether the client's `Host` is passed on; otherwise it is the upstream's own.
+    /// Whether the client's `Host` is passed on; otherwise it is the upstream's own. Only where
+    /// HTTP/1.1 is spoken.
     pub preserve_host: bool,
+    /// Protocols that a connection may change to, in lower case. What follows is not inspected, so
+    /// only those that are no HTTP: `h2c` would be a way around the filters.
+    pub upgrades: Vec<String>,
     /// Certificates to trust instead of the public ones, in PEM form.
     pub ca: Option<PathBuf>,
 }
@@ -141,6 +145,7 @@ impl Upstream {
     pub fn new(name: impl Into<String>, url: Uri) -> Self {
         Upstream {
             name: name.into(),
+            preserve_host: url.scheme_str() != Some("https"),
             urls: vec![url],
             http2: UpstreamHttp2::Auto,
             connect_timeout: Duration::from_secs(5),
@@ -149,7 +154,7 @@ impl Upstream {
             tunnel_timeout: Duration::from_secs(3600),
             pool_idle_timeout: Duration::from_secs(90),
             pool_max_idle: 64,
-            preserve_host: true,
+            upgrades: vec!["websocket".into()],
             ca: None,
         }
     }

@@ -200,7 +200,24 @@ fn upstream(name: &str, mut section: Section<'_>, base: &Path) -> Option<Upstrea
     set_time(&mut upstream.tunnel_timeout, &mut section, "tunnel_timeout");
     set_time(&mut upstream.pool_idle_timeout, &mut section, "pool_idle_timeout");
     set_size(&mut upstream.pool_max_idle, &mut section, "pool_max_idle", 0, 100_000);
-    set(&mut upstream.preserve_host, section.entry("preserve_host").and_then(|entry| entry.boolean()));
+    // In HTTP/2 the client's host would stand beside the upstream's `:authority`, and differ from it.
+    let may_be_http2 = match upstream.http2 {
+        UpstreamHttp2::Always => true,
+        UpstreamHttp2::Never => false,
+        UpstreamHttp2::Auto => upstream.urls.iter().any(|url| url.scheme_str() == Some("https")),
+    };
+    upstream.preserve_host = !may_be_http2;
+    if let Some(entry) = section.entry("preserve_host")
+        && let Some(preserve) = entry.boolean()
+    {
+        if preserve && may_be_http2 {
+            entry.problem("needs `http2 = \"never\"`: HTTP/2 names the upstream itself");
+        }
+        upstream.preserve_host = preserve;
+    }
+    if let Some(entry) = section.entry("upgrades") {
+        upstream.upgrades = entry.list().iter().filter_map(|entry| entry.with(upgrade)).collect();
+    }
     upstream.ca = section.entry("ca").and_then(|entry| path(entry, base));
     section.finish();
     Some(upstream)
@@ -226,6 +243,19 @@ pub fn upstream_url(text: &str) -> Result<Uri, &'static str> {
         }
         Some(_) => Ok(uri),
     }
+}
+
+fn upgrade(text: &str) -> Result<String, &'static str> {
+    let protocol = text.to_ascii_lowercase();
+    if protocol.is_empty()
+        || !protocol.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~/".contains(&byte))
+    {
+        return Err("not the name of a protocol");
+    }
+    if protocol.starts_with("h2") || protocol.starts_with("http") {
+        return Err("requests inside an upgraded connection would not be inspected");
+    }
+    Ok(protocol)
 }
 
 fn filter(name: &str, mut section: Section<'_>, base: &Path) -> Option<FilterConfig> {

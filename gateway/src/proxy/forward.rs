@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONNECTION, EXPECT, HOST, HeaderValue, TE, UPGRADE};
-use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -18,7 +18,7 @@ use tower_service::Service;
 use super::body::TimedBody;
 use super::upstream::{Inbound, Pool, UpstreamError, chain};
 use super::{headers, tunnel};
-use crate::config::{Network, UpstreamHttp2};
+use crate::config::Network;
 use crate::layer::{ClientInfo, Failed, RequestBody, RequestId, X_REQUEST_ID, page};
 
 /// The body of an upstream's response, or of an answer in its place.
@@ -67,7 +67,14 @@ impl Forward {
             response
         };
 
-        let protocol = headers::upgrade(&parts.headers).filter(|_| client_upgrade.is_some());
+        // An upstream that answers would send back cookies and credentials to whoever made a browser
+        // ask. The filters have seen it.
+        if parts.method == Method::TRACE {
+            return plain(StatusCode::METHOD_NOT_ALLOWED, &accept, &request_id).map(Either::Right);
+        }
+
+        let protocol =
+            headers::upgrade(&parts.headers, &config.upgrades).filter(|_| client_upgrade.is_some());
         let takes_trailers = headers::takes_trailers(&parts.headers);
         headers::strip_hop_by_hop(&mut parts.headers);
         // The gateway reads the body to inspect it, so it has given the permission to send it.
@@ -77,7 +84,7 @@ impl Forward {
             parts.headers.insert(UPGRADE, protocol.clone());
         } else if takes_trailers {
             parts.headers.insert(TE, HeaderValue::from_static("trailers"));
-            if config.http2 == UpstreamHttp2::Never {
+            if self.pool.speaks_http1() {
                 parts.headers.insert(CONNECTION, HeaderValue::from_static("TE"));
             }
         }
@@ -116,19 +123,23 @@ impl Forward {
         };
 
         let received = response.version();
-        let switched = headers::upgrade(response.headers());
+        let switched = headers::upgrade(response.headers(), &config.upgrades);
         headers::strip_hop_by_hop(response.headers_mut());
         headers::via(response.headers_mut(), received);
         *response.version_mut() = Version::HTTP_11;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let (Some(client), Some(asked), Some(protocol)) = (client_upgrade, protocol, switched) else {
-                return fail(
-                    StatusCode::BAD_GATEWAY,
-                    FailureSource::Upstream,
-                    "changed the protocol without being asked to".into(),
-                );
+            let same = |asked: &HeaderValue, given: &HeaderValue| {
+                asked.as_bytes().eq_ignore_ascii_case(given.as_bytes())
             };
-            tracing::debug!(%request_id, upstream = %config.name, ?asked, ?protocol, "protocol changed");
+            let (Some(client), Some(asked), Some(protocol)) = (client_upgrade, protocol, switched) else {
+                let why = "changed the protocol without being asked to, or to one that is not allowed";
+                return fail(StatusCode::BAD_GATEWAY, FailureSource::Upstream, why.into());
+            };
+            if !same(&asked, &protocol) {
+                let why = format!("was asked for {asked:?} and changed to {protocol:?}");
+                return fail(StatusCode::BAD_GATEWAY, FailureSource::Upstream, why);
+            }
+            tracing::debug!(%request_id, upstream = %config.name, ?protocol, "protocol changed");
             let upstream = hyper::upgrade::on(&mut response);
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
             response.headers_mut().insert(UPGRADE, protocol);

@@ -36,10 +36,13 @@ fn words<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = 
         .filter(|word| !word.is_empty())
 }
 
-/// The protocol that a client wants to change to, if it asks as RFC 9110, section 7.8, wants it.
-pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
-    let nominated = words(headers, &CONNECTION).any(|word| word.eq_ignore_ascii_case("upgrade"));
-    headers.get(UPGRADE).filter(|_| nominated).cloned()
+/// The first of the `allowed` protocols that a message asks to change to, in the form that RFC 9110,
+/// section 7.8, wants.
+pub(super) fn upgrade(headers: &HeaderMap, allowed: &[String]) -> Option<HeaderValue> {
+    words(headers, &CONNECTION).find(|word| word.eq_ignore_ascii_case("upgrade"))?;
+    let mut wanted = words(headers, &UPGRADE);
+    let protocol = wanted.find(|word| allowed.iter().any(|protocol| protocol.eq_ignore_ascii_case(word)))?;
+    HeaderValue::from_str(protocol).ok()
 }
 
 /// Whether the client takes trailers.

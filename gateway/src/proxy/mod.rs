@@ -37,7 +37,7 @@ use crate::layer::{ClientInfo, FilterService, RequestId, ResponseBody, X_REQUEST
 
 pub(crate) use self::forward::Forward;
 pub(crate) use self::route::{Router, normal_path};
-pub(crate) use self::upstream::{Pool, chain as error_chain};
+pub(crate) use self::upstream::{Pool, cause as error_cause, chain as error_chain};
 
 /// The service of a route: its filters before its upstream.
 pub(crate) type RouteService = FilterService<Forward>;
@@ -77,8 +77,8 @@ impl Connection {
         {
             return refuse(&parts, refusal.status, refusal.why);
         }
-        if matches!(parts.method, Method::CONNECT | Method::TRACE) {
-            return refuse(&parts, StatusCode::METHOD_NOT_ALLOWED, "the method is not for a reverse proxy");
+        if parts.method == Method::CONNECT {
+            return refuse(&parts, StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not for a reverse proxy");
         }
         let Some(target) =
             parts.uri.path_and_query().filter(|target| target.path().starts_with('/')).cloned()

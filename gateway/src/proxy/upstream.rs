@@ -105,6 +105,15 @@ impl Pool {
         &self.config
     }
 
+    /// Whether it is HTTP/1.1 that will be spoken, whatever the other side would like.
+    pub(super) fn speaks_http1(&self) -> bool {
+        match self.config.http2 {
+            UpstreamHttp2::Always => false,
+            UpstreamHttp2::Never => true,
+            UpstreamHttp2::Auto => self.config.urls.iter().all(|url| url.scheme_str() == Some("http")),
+        }
+    }
+
     /// Sends a request and waits for the head of the response.
     ///
     /// It is sent again only if nothing of its body was read, and either no connection was made
@@ -221,7 +230,7 @@ fn is_closed(error: &(dyn StdError + 'static)) -> bool {
 }
 
 /// The first error of that type in the chain of causes, `error` included.
-pub(super) fn cause<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e T> {
+pub(crate) fn cause<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e T> {
     let mut error = Some(error);
     while let Some(current) = error {
         if let Some(found) = current.downcast_ref::<T>() {

@@ -1,0 +1,7 @@
+;; Built for a later minor version of the ABI.
+(module
+  (memory (export "memory") 1)
+  (func (export "picket_abi") (result i32) (i32.const 0x10001))
+  (func (export "picket_input") (param i32) (result i32) (i32.const 1024))
+  (func (export "picket_request_head") (param i32) (result i64) (i64.const 0))
+)

@@ -1,0 +1,11 @@
+;; Never comes back.
+(module
+  (memory (export "memory") 1)
+  (func (export "picket_abi") (result i32) (i32.const 0x10000))
+  (func (export "picket_input") (param i32) (result i32) (i32.const 1024))
+  (func (export "picket_request_head") (param i32) (result i64)
+    ;; A request without an id is served; one with an id sets it off.
+    (if (i32.eqz (i32.load8_u (i32.const 1024))) (then (return (i64.const 0))))
+    (loop $for_ever (br $for_ever))
+    (i64.const 0))
+)

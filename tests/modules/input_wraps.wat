@@ -1,0 +1,7 @@
+;; Offers an input buffer at the very end of the address space.
+(module
+  (memory (export "memory") 1)
+  (func (export "picket_abi") (result i32) (i32.const 0x10000))
+  (func (export "picket_input") (param i32) (result i32) (i32.const -1))
+  (func (export "picket_request_head") (param i32) (result i64) (i64.const 0))
+)

@@ -1,0 +1,11 @@
+;; Asks for all 4 GiB at once, and gives up when it does not get them.
+(module
+  (memory (export "memory") 1)
+  (func (export "picket_abi") (result i32) (i32.const 0x10000))
+  (func (export "picket_input") (param i32) (result i32) (i32.const 1024))
+  (func (export "picket_request_head") (param i32) (result i64)
+    ;; A request without an id is served; one with an id sets it off.
+    (if (i32.eqz (i32.load8_u (i32.const 1024))) (then (return (i64.const 0))))
+    (if (i32.eq (memory.grow (i32.const 65535)) (i32.const -1)) (then unreachable))
+    (i64.const 0))
+)

@@ -1,0 +1,9 @@
+;; Wants to open a file.
+(module
+  (import "wasi_snapshot_preview1" "path_open"
+    (func (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "picket_abi") (result i32) (i32.const 0x10000))
+  (func (export "picket_input") (param i32) (result i32) (i32.const 1024))
+  (func (export "picket_request_head") (param i32) (result i64) (i64.const 0))
+)

@@ -70,7 +70,8 @@ pub mod format {
         PrefilterDense = 13,
         /// `u16` a sparse state: offset of its list.
         PrefilterSparseIndex = 14,
-        /// Lists: `count: u8`, then `class: u8, next: u16` each.
+        /// Lists: `count: u8, base: u16`, then `class: u8, next: u16` each; for any other class the row of
+        /// the dense state `base` counts.
         PrefilterSparse = 15,
         /// `state: u16, offset: u16` of the states with outputs, by state.
         PrefilterOutputIndex = 16,
@@ -101,7 +102,8 @@ pub mod format {
     pub const TEXT_LEN: usize = 6;
     /// Most nodes, the root among them: they are bits of a `u32`.
     pub const MAX_NODES: usize = 32;
-    /// Prefilter state that stands for `%`, which the sweep of a raw urlencoded string decodes.
+    /// Prefilter state that stands for `%`, which the sweep of a raw urlencoded string decodes. Its
+    /// outputs are those of a `%` that is left.
     pub const ESCAPE: u16 = u16::MAX;
     /// Marks an output that sets a flag instead of naming a pattern.
     pub const OUTPUT_FLAG: u16 = 0x8000;

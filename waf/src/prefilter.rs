@@ -130,6 +130,7 @@ impl<'a> Prefilter<'a> {
                 next = match if URL { cursor.hex() } else { None } {
                     Some(b'%') | None => {
                         cursor.residual = true;
+                        self.output(ESCAPE, &mut cursor.literals, hits);
                         0
                     }
                     Some(byte) => {
@@ -157,13 +158,13 @@ impl<'a> Prefilter<'a> {
         }
         let list = self.sparse_index.get(state - self.dense_len).map_or(0, |&at| pair(at));
         let list = self.sparse.get(list..).unwrap_or(&[]);
-        let Some((&count, list)) = list.split_first() else { return 0 };
-        for entry in list.as_chunks::<3>().0.iter().take(usize::from(count)) {
+        let [count, low, high, list @ ..] = list else { return 0 };
+        for entry in list.as_chunks::<3>().0.iter().take(usize::from(*count)) {
             if usize::from(entry[0]) == class {
                 return pair([entry[1], entry[2]]);
             }
         }
-        self.row(0, class)
+        self.row(pair([*low, *high]), class)
     }
 
     fn row(&self, state: usize, class: usize) -> usize {

@@ -1,5 +1,7 @@
 //! The WAF as a filter: a method a phase.
 
+use alloc::vec::Vec;
+
 use picket_abi::{ActionBuf, BodyChunk, Configure, Header, Octets, OutcomeBuf, RequestHead, SeqBuf};
 
 use crate::blob::RuleSet;
@@ -65,10 +67,10 @@ impl Waf {
     }
 }
 
-/// The answer to a blocked request. It does not say why: that is for the operator's log.
+/// The answer to a blocked request. Its page is the host's business, and it does not say why: that is
+/// for the operator's log.
 fn block_action(status: u16) -> ActionBuf {
     let mut headers = SeqBuf::<Header<'_>>::new();
-    headers.push(Header { name: "content-type".into(), value: "text/plain; charset=utf-8".into() });
     headers.push(Header { name: "cache-control".into(), value: "no-store".into() });
-    ActionBuf::Respond { status, headers, body: b"Request blocked.\n".to_vec() }
+    ActionBuf::Respond { status, headers, body: Vec::new() }
 }

@@ -8,7 +8,7 @@ use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// Longest literal that is kept, in bytes: each costs states.
-const MAX_LEN: usize = 8;
+const MAX_LEN: usize = 6;
 /// Most literals for one stretch of text.
 const MAX_SET: usize = 24;
 /// Most literals for a pattern.
@@ -61,7 +61,7 @@ fn weight(byte: u8) -> u32 {
         b'h' | b'd' | b'l' | b'u' | b'c' | b'm' => 10,
         b'a'..=b'z' => 14,
         b'0'..=b'9' | b'.' | b'-' | b'/' | b',' | b'=' | b'&' | b';' | b':' => 11,
-        b' ' | b'\t' | b'\n' | b'\r' => 8,
+        b' ' | b'\t' | b'\n' | b'\r' | b'%' => 8,
         _ => 20,
     }
 }
@@ -106,10 +106,12 @@ fn better(left: Option<Literals>, right: Option<Literals>) -> Option<Literals> {
 }
 
 fn usable(literals: &Literals) -> Option<Literals> {
-    (!literals.is_empty() && literals.iter().all(|literal| literal.len() >= 2)
-        || literals.iter().all(|literal| literal.len() == 1 && weight(literal[0]) >= 20)
-            && !literals.is_empty())
-    .then(|| literals.clone())
+    let usable = |literal: &Vec<u8>| match literal[..] {
+        [] => false,
+        [byte] => weight(byte) >= 20,
+        _ => true,
+    };
+    (!literals.is_empty() && literals.iter().all(usable)).then(|| literals.clone())
 }
 
 /// All texts that `hir` can be, if they are few and of no gap byte.
@@ -181,7 +183,9 @@ fn best(hir: &Hir) -> Option<Literals> {
             .split(|&byte| is_gap(byte))
             .map(|part| vec![part.to_ascii_lowercase()])
             .filter_map(|set| usable(&set))
-            .fold(None, |best, set| better(best, Some(set))),
+            .fold(None, |best, set| better(best, Some(set)))
+            // A `%` alone is something to wait for, if there is nothing better.
+            .or_else(|| literal.0.contains(&b'%').then(|| vec![b"%".to_vec()])),
         HirKind::Class(_) => exact(hir).and_then(|set| usable(&set)),
         HirKind::Repetition(repetition) => {
             if repetition.min > 0 {
@@ -268,6 +272,7 @@ mod tests {
             (r"x{2,}select", "xxxselect"),
             (r"a b c", "a b c"),
             (r"%2e%2e", "%2e%2e"),
+            (r"%u[0-9a-f]", "%u00"),
         ] {
             let literals = of(pattern);
             assert!(

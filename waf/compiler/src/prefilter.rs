@@ -6,8 +6,11 @@ use picket_waf::format;
 
 use crate::error::{Error, fit};
 
-/// States up to this depth are dense rows: where clean text stays. Deeper ones are lists.
-const DENSE_DEPTH: usize = 2;
+/// What clean traffic looks like. The states in which it spends its time are dense rows, the others
+/// lists: the choice changes nothing but speed and size.
+const CLEAN: &str = include_str!("clean.txt");
+/// Most dense rows, beyond those of the root and of single bytes.
+const DENSE_ROWS: usize = 96;
 
 /// Trigger bytes of a transformation, and the bit (8 to 15) that they set.
 pub(crate) struct ByteFlag {
@@ -41,19 +44,23 @@ struct State {
 /// Builds the automaton of `literals` (in lower case), each with the outputs that finding it gives.
 pub(crate) fn build(literals: &BTreeMap<Vec<u8>, Vec<u16>>, flags: &[ByteFlag]) -> Result<Sections, Error> {
     let classes = Classes::new(literals, flags)?;
-    let states = automaton(literals, &classes);
+    let mut literals = literals.clone();
+    // A `%` never reaches the automaton: what waits for one hangs on the escape.
+    let escaped = literals.remove(&b"%"[..]);
+    let states = automaton(&literals, &classes);
 
+    let is_dense = dense_states(&states, &classes);
     // Dense states without outputs, dense states with outputs, sparse states.
-    let rank = |state: &State| match (state.depth <= DENSE_DEPTH, state.outputs.is_empty()) {
+    let rank = |state: usize| match (is_dense[state], states[state].outputs.is_empty()) {
         (true, true) => 0,
         (true, false) => 1,
         _ => 2,
     };
     let mut order: Vec<usize> = (0..states.len()).collect();
-    order.sort_by_key(|&state| (rank(&states[state]), state));
+    order.sort_by_key(|&state| (rank(state), state));
     let stride = classes.count;
-    let plain = order.iter().filter(|&&state| rank(&states[state]) == 0).count();
-    let dense = order.iter().filter(|&&state| rank(&states[state]) < 2).count();
+    let plain = order.iter().filter(|&&state| rank(state) == 0).count();
+    let dense = order.iter().filter(|&&state| rank(state) < 2).count();
     let hot = fit("prefilter entries", plain * stride, usize::from(format::ESCAPE) - 1)?;
     let dense_len: u16 = fit("prefilter entries", dense * stride, usize::from(format::ESCAPE) - 1)?;
     fit::<u16>(
@@ -68,19 +75,7 @@ pub(crate) fn build(literals: &BTreeMap<Vec<u8>, Vec<u16>>, flags: &[ByteFlag]) 
     }
 
     let next = |state: usize, class: u8| -> u16 {
-        if class == classes.percent {
-            return format::ESCAPE;
-        }
-        let mut state = state;
-        loop {
-            if let Some(&target) = states[state].goto.get(&class) {
-                return ids[target];
-            }
-            if state == 0 {
-                return ids[0];
-            }
-            state = states[state].fail;
-        }
+        if class == classes.percent { format::ESCAPE } else { ids[step(&states, state, class)] }
     };
     let mut sections = Sections {
         classes: stride as u16,
@@ -104,11 +99,17 @@ pub(crate) fn build(literals: &BTreeMap<Vec<u8>, Vec<u16>>, flags: &[ByteFlag]) 
             let at: u16 =
                 fit("bytes of sparse prefilter states", sections.sparse.len(), usize::from(u16::MAX))?;
             sections.sparse_index.extend(at.to_le_bytes());
+            // The longest proper suffix that is a dense state knows nearly all of the row.
+            let mut base = states[state].fail;
+            while !is_dense[base] {
+                base = states[base].fail;
+            }
             let differing: Vec<(u8, u16)> = (0..stride as u8)
                 .map(|class| (class, next(state, class)))
-                .filter(|&(class, target)| target != next(0, class))
+                .filter(|&(class, target)| target != next(base, class))
                 .collect();
             sections.sparse.push(differing.len() as u8);
+            sections.sparse.extend(ids[base].to_le_bytes());
             for (class, target) in differing {
                 sections.sparse.push(class);
                 sections.sparse.extend(target.to_le_bytes());
@@ -120,6 +121,7 @@ pub(crate) fn build(literals: &BTreeMap<Vec<u8>, Vec<u16>>, flags: &[ByteFlag]) 
         .enumerate()
         .filter(|(_, state)| !state.outputs.is_empty())
         .map(|(state, found)| (ids[state], &found.outputs[..]))
+        .chain(escaped.as_deref().map(|outputs| (format::ESCAPE, outputs)))
         .collect();
     outputs.sort();
     for (id, found) in outputs {
@@ -132,6 +134,36 @@ pub(crate) fn build(literals: &BTreeMap<Vec<u8>, Vec<u16>>, flags: &[ByteFlag]) 
         }
     }
     Ok(sections)
+}
+
+fn step(states: &[State], mut state: usize, class: u8) -> usize {
+    loop {
+        if let Some(&target) = states[state].goto.get(&class) {
+            return target;
+        }
+        if state == 0 {
+            return 0;
+        }
+        state = states[state].fail;
+    }
+}
+
+/// Which states are dense: the shallow ones, and where clean traffic comes by most often.
+fn dense_states(states: &[State], classes: &Classes) -> Vec<bool> {
+    let mut visits = vec![0usize; states.len()];
+    let mut state = 0;
+    for &byte in CLEAN.as_bytes() {
+        state = step(states, state, classes.of[usize::from(byte)]);
+        visits[state] += 1;
+    }
+    let mut deep: Vec<usize> =
+        (0..states.len()).filter(|&state| states[state].depth > 1 && visits[state] > 0).collect();
+    deep.sort_by_key(|&state| (std::cmp::Reverse(visits[state]), state));
+    let mut dense: Vec<bool> = states.iter().map(|state| state.depth <= 1).collect();
+    for state in deep.into_iter().take(DENSE_ROWS) {
+        dense[state] = true;
+    }
+    dense
 }
 
 fn automaton(literals: &BTreeMap<Vec<u8>, Vec<u16>>, classes: &Classes) -> Vec<State> {

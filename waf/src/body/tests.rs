@@ -98,7 +98,7 @@ fn multipart_fields_and_files() {
         [
             "ARGS_NAMES:a=a",
             r"ARGS:a=one\r\ntwo",
-            r#"FILES:f=c:\\dir\"q\".txt"#.replace(r"c:\\dir\", r"c:\\dir\").as_str(),
+            r#"FILES:f=c:\\dir\"q\".txt"#,
             "FILES_NAMES:f=f",
             "ARGS_NAMES:empty=empty",
             "ARGS:empty=",

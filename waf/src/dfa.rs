@@ -1,14 +1,28 @@
-//! Pattern automata: one dense table each, run over candidates only.
+//! Pattern automata: one table each, run over candidates only.
 //!
 //! Layout: `classes: u8, width: u8, starts: u16, states: u16, ranges: u16`, then the ranges
-//! `last byte: u8, class: u8` (or, if there are 128 of them, the class of each byte), then a row of `classes` states for each state, `width` bytes each. The
-//! last class is the end of the input. State 0 begins a search; the first `starts` states are those
-//! in which nothing of a match has been seen.
+//! `last byte: u8, class: u8` (or, if there are 128 of them, the class of each byte), then the
+//! transitions to states of `width` bytes (its low bits, 1 or 2). The last class is the end of the
+//! input. State 0 begins a search; the first `starts` states are those in which nothing of a match
+//! has been seen.
+//!
+//! The transitions are a row of `classes` states for each state, or, with [`SPARSE`] in `width`, rows
+//! as differences: `bases: u8`, that many full rows, for each [`GROUP`] of states the offset `u16` of
+//! the first one's record, then the records: a byte of base (high bits) and count (low bits), and
+//! `class: u8, next state` for each class where the state differs from its base. Lists of keywords
+//! take a sixth of the space that way, and only suspicious values pay for it.
 
 use crate::blob::u16_at;
 
 /// Length of the fixed part.
 const HEADER_LEN: usize = 8;
+
+/// In the width: rows are differences.
+pub(crate) const SPARSE: u8 = 0x80;
+/// Low bits of a record's first byte: how many differences follow.
+const COUNT_BITS: u32 = 5;
+/// States that share an entry in the index of records.
+const GROUP: usize = 4;
 
 /// A pattern's automaton.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +39,8 @@ impl<'a> Dfa<'a> {
     /// succeeded or of an overlapping one before it.
     pub(crate) fn find(&self, value: &[u8]) -> Option<core::ops::Range<usize>> {
         let classes = usize::from(*self.bytes.first()?);
-        let wide = *self.bytes.get(1)? == 2;
+        let width = *self.bytes.get(1)?;
+        let wide = width & !SPARSE == 2;
         let starts = usize::from(u16_at(self.bytes, 2));
         let ranges = usize::from(u16_at(self.bytes, 6));
         let rows_at = HEADER_LEN + ranges * 2;
@@ -38,23 +53,40 @@ impl<'a> Dfa<'a> {
                 &expanded
             }
         };
-        let rows = self.bytes.get(rows_at..)?;
-        let (accept, dead) = if wide { (0xffff, 0xfffe) } else { (0xff, 0xfe) };
-        let step = |state: usize, class: usize| {
-            let at = state * classes + class;
-            if wide {
-                usize::from(u16_at(rows, at * 2))
-            } else {
-                rows.get(at).map_or(dead, |&next| usize::from(next))
-            }
-        };
+        let states = usize::from(u16_at(self.bytes, 4));
+        let transitions = Transitions { bytes: self.bytes.get(rows_at..)?, classes, states, wide };
+        if width & SPARSE == 0 {
+            transitions.search(value, starts, map, Transitions::dense)
+        } else {
+            transitions.search(value, starts, map, Transitions::sparse)
+        }
+    }
+}
+
+/// The part of the table behind the classes.
+struct Transitions<'a> {
+    bytes: &'a [u8],
+    classes: usize,
+    states: usize,
+    wide: bool,
+}
+
+impl Transitions<'_> {
+    fn search(
+        &self,
+        value: &[u8],
+        starts: usize,
+        map: &[u8; 256],
+        step: impl Fn(&Self, usize, usize) -> usize,
+    ) -> Option<core::ops::Range<usize>> {
+        let (accept, dead) = (self.special(0), self.special(1));
         let mut state = 0;
         let mut start = 0;
         for (at, &byte) in value.iter().enumerate() {
             if state < starts {
                 start = at;
             }
-            state = step(state, usize::from(map[usize::from(byte)]));
+            state = step(self, state, usize::from(map[usize::from(byte)]));
             // A match shows one byte late: the automaton looks ahead for word boundaries.
             if state == accept {
                 return Some(start..at);
@@ -63,7 +95,47 @@ impl<'a> Dfa<'a> {
                 return None;
             }
         }
-        (step(state, classes - 1) == accept).then_some(start..value.len())
+        (step(self, state, self.classes.saturating_sub(1)) == accept).then_some(start..value.len())
+    }
+
+    /// The state of acceptance (0) or of no return (1).
+    const fn special(&self, which: usize) -> usize {
+        (if self.wide { 0xffff } else { 0xff }) - which
+    }
+
+    /// The state at entry `at` of the part of the table that begins at `from`; no return outside.
+    fn state_at(&self, from: usize, at: usize) -> usize {
+        if self.wide {
+            let at = from + at * 2;
+            if at + 1 < self.bytes.len() { usize::from(u16_at(self.bytes, at)) } else { self.special(1) }
+        } else {
+            self.bytes.get(from + at).map_or(self.special(1), |&next| usize::from(next))
+        }
+    }
+
+    fn dense(&self, state: usize, class: usize) -> usize {
+        self.state_at(0, state * self.classes + class)
+    }
+
+    fn sparse(&self, state: usize, class: usize) -> usize {
+        let width = 1 + usize::from(self.wide);
+        let byte = |at: usize| self.bytes.get(at).map_or(0, |&byte| usize::from(byte));
+        let index = 1 + byte(0) * self.classes * width;
+        let records = index + self.states.div_ceil(GROUP) * 2;
+        let group = index + state / GROUP * 2;
+        let mut at = records + (byte(group) | byte(group + 1) << 8);
+        let entries = |head: usize| head & ((1 << COUNT_BITS) - 1);
+        for _ in 0..state % GROUP {
+            at += 1 + entries(byte(at)) * (1 + width);
+        }
+        let head = byte(at);
+        for entry in 0..entries(head) {
+            let entry = at + 1 + entry * (1 + width);
+            if byte(entry) == class {
+                return self.state_at(entry + 1, 0);
+            }
+        }
+        self.state_at(1, (head >> COUNT_BITS) * self.classes + class)
     }
 }
 

@@ -1,4 +1,4 @@
-//! A pattern to a minimised dense table.
+//! A pattern to a minimised table.
 //!
 //! `regex-automata` determinises; its automaton is then cut at the first match, since a search asks
 //! only whether and where one ends, and minimised again, which the cut makes worthwhile.
@@ -189,25 +189,112 @@ impl Machine {
         if layout == Layout::Compact && map.len() == 256 {
             return self.encode(Layout::Ready);
         }
-        let mut bytes = vec![class_count, if wide { 2 } else { 1 }];
-        for number in [self.starts, states, map.len() / 2] {
-            bytes.extend((number as u16).to_le_bytes());
-        }
-        bytes.extend(map);
-        for row in &self.rows {
-            for &byte in representatives.iter().chain(&[256]) {
-                let next = match row[byte] {
+        let rows: Vec<Vec<u16>> = self
+            .rows
+            .iter()
+            .map(|row| {
+                let entry = |&byte: &usize| match row[byte] {
                     ACCEPT => 0xffff,
                     DEAD => 0xfffe,
                     next => next as u16,
                 };
-                if wide {
-                    bytes.extend(next.to_le_bytes());
-                } else {
-                    bytes.push(next as u8);
-                }
-            }
+                representatives.iter().chain(&[256]).map(entry).collect()
+            })
+            .collect();
+        let dense =
+            rows.concat().into_iter().flat_map(|next| Next { next, wide }.bytes()).collect::<Vec<_>>();
+        // What runs on every request is to be quick, what runs on suspicion small.
+        let sparse = (layout == Layout::Compact).then(|| sparse_rows(&rows, wide)).flatten();
+        let (flag, transitions) = match sparse {
+            Some(sparse) if sparse.len() < dense.len() => (SPARSE, sparse),
+            _ => (0, dense),
+        };
+        let mut bytes = vec![class_count, if wide { 2 } else { 1 } | flag];
+        for number in [self.starts, states, map.len() / 2] {
+            bytes.extend((number as u16).to_le_bytes());
         }
+        bytes.extend(map);
+        bytes.extend(transitions);
         Ok(Table { bytes, states, classes: width })
     }
+}
+
+/// A state as tables hold it.
+struct Next {
+    next: u16,
+    wide: bool,
+}
+
+impl Next {
+    fn bytes(&self) -> impl Iterator<Item = u8> + use<> {
+        self.next.to_le_bytes().into_iter().take(1 + usize::from(self.wide))
+    }
+}
+
+/// In a table's width: rows are differences.
+const SPARSE: u8 = 0x80;
+/// Most rows that others differ from, and most differences: they share a byte.
+const MAX_BASES: usize = 8;
+const MAX_DIFFERENCES: usize = 31;
+/// States that share an entry in the index of records.
+const GROUP: usize = 4;
+
+/// Rows as differences from a few of them; `None` if that cannot be had.
+fn sparse_rows(rows: &[Vec<u16>], wide: bool) -> Option<Vec<u8>> {
+    let width = 1 + usize::from(wide);
+    let differences = |row: &[u16], base: &[u16]| -> Vec<(u8, u16)> {
+        row.iter()
+            .zip(base)
+            .enumerate()
+            .filter(|(_, (a, b))| a != b)
+            .map(|(c, (a, _))| (c as u8, *a))
+            .collect()
+    };
+    let counts: Vec<Vec<usize>> = rows
+        .iter()
+        .map(|row| rows.iter().map(|base| row.iter().zip(base).filter(|(a, b)| a != b).count()).collect())
+        .collect();
+    // A row that no base is near to costs as much as a base of its own.
+    let far = rows.first()?.len() * width * 2;
+    let cost = |state: usize, base: usize| match counts[state][base] {
+        count if count > MAX_DIFFERENCES => far,
+        count => (1 + width) * count,
+    };
+    // Greedily the row that saves most, until none does.
+    let mut bases: Vec<usize> = Vec::new();
+    let mut best = vec![far; rows.len()];
+    while bases.len() < MAX_BASES {
+        let saved = |base: usize| -> usize {
+            (0..rows.len()).map(|state| best[state].saturating_sub(cost(state, base))).sum()
+        };
+        let (base, saved) =
+            (0..rows.len()).map(|base| (base, saved(base))).max_by_key(|&(_, saved)| saved)?;
+        if saved <= rows[base].len() * width {
+            break;
+        }
+        bases.push(base);
+        for (state, best) in best.iter_mut().enumerate() {
+            *best = (*best).min(cost(state, base));
+        }
+    }
+    let mut index = Vec::new();
+    let mut records = Vec::new();
+    for (state, row) in rows.iter().enumerate() {
+        if state % GROUP == 0 {
+            index.extend(u16::try_from(records.len()).ok()?.to_le_bytes());
+        }
+        let (number, base) = bases.iter().enumerate().min_by_key(|&(_, &base)| counts[state][base])?;
+        let differences = differences(row, &rows[*base]);
+        if differences.len() > MAX_DIFFERENCES {
+            return None;
+        }
+        records.push((number << 5 | differences.len()) as u8);
+        for (class, next) in differences {
+            records.push(class);
+            records.extend(Next { next, wide }.bytes());
+        }
+    }
+    let full = bases.iter().flat_map(|&base| rows[base].clone());
+    let full = full.flat_map(|next| Next { next, wide }.bytes());
+    Some(std::iter::once(bases.len() as u8).chain(full).chain(index).chain(records).collect())
 }

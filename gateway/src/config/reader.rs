@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn distances() {
-        for (a, b, expected) in [("", "", 0), ("abc", "", 3), ("conect", "connect", 1), ("urls", "rule", 2)] {
+        for (a, b, expected) in [("", "", 0), ("abc", "", 3), ("conect", "connect", 1), ("urls", "rule", 3)] {
             assert_eq!(distance(a, b), expected, "{a} {b}");
             assert_eq!(distance(b, a), expected, "{b} {a}");
         }

@@ -98,7 +98,11 @@ macro_rules! export {
             static HEAP: $crate::__private::Heap<{ $crate::__or!([$($heap)?] 16 * 1024) }> =
                 $crate::__private::Heap::new();
 
-            static RUNTIME: $crate::__private::Runtime<$filter> = $crate::__private::Runtime::new();
+            static INPUT: $crate::__private::FirstInput<
+                { $crate::__private::first_input_len(<$filter as $crate::Exported>::MANIFEST.phases) },
+            > = $crate::__private::FirstInput::new();
+            static RUNTIME: $crate::__private::Runtime<$filter> =
+                $crate::__private::Runtime::new(&INPUT);
 
             #[panic_handler]
             fn panic(info: &::core::panic::PanicInfo<'_>) -> ! {
@@ -112,7 +116,7 @@ macro_rules! export {
 
             #[unsafe(no_mangle)]
             extern "C" fn picket_input(len: u32) -> u32 {
-                $crate::__private::input(len)
+                RUNTIME.input(len)
             }
 
             #[unsafe(no_mangle)]

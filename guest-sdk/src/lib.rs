@@ -89,7 +89,7 @@ pub use settings::Settings;
 pub mod __private {
     pub use crate::manifest::{encode_manifest, manifest_len};
     #[cfg(target_arch = "wasm32")]
-    pub use crate::sys::{Heap, Runtime, abi_version, input, panic};
+    pub use crate::sys::{FirstInput, Heap, Runtime, abi_version, first_input_len, panic};
 }
 
 /// The filters of the README are compiled and run.

@@ -14,7 +14,7 @@ use core::ptr::{NonNull, slice_from_raw_parts};
 
 use picket_abi::{
     AbiVersion, ActionBuf, BodyChunk, Configure, DecodeError, FailureReport, LogLevel, OutcomeBuf,
-    PackedSlice, RequestHead, ResponseHead, SeqBuf, TransactionLog,
+    PackedSlice, Phase, PhaseSet, RequestHead, ResponseHead, SeqBuf, TransactionLog,
 };
 use talc::base::Talc;
 use talc::base::binning::Binning;
@@ -125,67 +125,69 @@ pub fn panic<const REPORT: bool>(info: &PanicInfo<'_>) -> ! {
 
 // ---------------------------------------------------------------------------------------- buffers
 
-/// Large enough for nearly every head and many chunks, and part of the module's zeroed memory: the
-/// usual transaction needs no allocation for its input.
-const FIRST_INPUT: usize = 8 * 1024;
-
 /// Beyond this the guest refuses: the host's own limit is below it.
 const MAX_INPUT: u32 = 16 * 1024 * 1024;
 
-/// A static of its own, all zeroes: beside a value that is not zero it would be written out in the
-/// module.
-struct FirstInput(UnsafeCell<[u8; FIRST_INPUT]>);
+/// Length of the buffer that a module of these phases begins with. It is part of the module's zeroed
+/// memory, so the usual transaction needs no allocation for its input: nearly every head fits, and
+/// where there are body phases, a chunk of 16 KiB with room to spare.
+pub const fn first_input_len(phases: PhaseSet) -> usize {
+    if phases.contains(Phase::RequestBody) || phases.contains(Phase::ResponseBody) {
+        32 * 1024
+    } else {
+        8 * 1024
+    }
+}
+
+/// The first input buffer. A static of its own, all zeroes: beside a value that is not zero it would
+/// be written out in the module.
+pub struct FirstInput<const N: usize>(UnsafeCell<[u8; N]>);
 
 // SAFETY: a module of this target has one thread.
-unsafe impl Sync for FirstInput {}
+unsafe impl<const N: usize> Sync for FirstInput<N> {}
 
-static FIRST: FirstInput = FirstInput(UnsafeCell::new([0; FIRST_INPUT]));
+impl<const N: usize> FirstInput<N> {
+    /// `N` zeroes.
+    #[expect(clippy::new_without_default, reason = "only the macro makes one, in a static")]
+    pub const fn new() -> Self {
+        FirstInput(UnsafeCell::new([0; N]))
+    }
+}
 
+/// Where the host writes.
 struct Input {
-    /// In place of [`FIRST`], if the host wanted more.
+    /// In place of the first one, if the host wanted more.
     grown: RefCell<Vec<u8>>,
     ptr: Cell<*mut u8>,
     capacity: Cell<usize>,
 }
 
-// SAFETY: a module of this target has one thread.
-unsafe impl Sync for Input {}
-
-static INPUT: Input = Input {
-    grown: RefCell::new(Vec::new()),
-    ptr: Cell::new(FIRST.0.get().cast()),
-    capacity: Cell::new(FIRST_INPUT),
-};
-
-/// `picket_input`: the address of at least `len` bytes, 0 if there cannot be that many.
-#[inline]
-pub fn input(len: u32) -> u32 {
-    if len as usize <= INPUT.capacity.get() { INPUT.ptr.get() as u32 } else { grow_input(len) }
-}
-
-#[cold]
-fn grow_input(len: u32) -> u32 {
-    let mut more = Vec::new();
-    // A refusal changes nothing: the host may go on with the buffer it has, so that one stays until
-    // there is a new one.
-    if len > MAX_INPUT || more.try_reserve_exact(len as usize).is_err() {
-        return 0;
+impl Input {
+    #[cold]
+    fn grow(&self, len: u32) -> u32 {
+        let mut more = Vec::new();
+        // A refusal changes nothing: the host may go on with the buffer it has, so that one stays
+        // until there is a new one.
+        if len > MAX_INPUT || more.try_reserve_exact(len as usize).is_err() {
+            return 0;
+        }
+        self.ptr.set(more.as_mut_ptr());
+        self.capacity.set(more.capacity());
+        *self.grown.borrow_mut() = more;
+        self.ptr.get() as u32
     }
-    INPUT.ptr.set(more.as_mut_ptr());
-    INPUT.capacity.set(more.capacity());
-    *INPUT.grown.borrow_mut() = more;
-    INPUT.ptr.get() as u32
-}
 
-/// The message that the host has written.
-#[inline]
-fn message(len: u32) -> &'static [u8] {
-    let len = len as usize;
-    assert!(len <= INPUT.capacity.get(), "the host sent more than it had asked room for");
-    // SAFETY: `ptr` has `capacity` bytes. The host has written the first `len` of them and writes
-    // again only after the phase has returned, and so does `input` free them; no caller in this
-    // module lets the slice outlive the phase. It is never written to from inside the module.
-    unsafe { &*slice_from_raw_parts(INPUT.ptr.get(), len) }
+    /// The message that the host has written.
+    #[inline]
+    fn message(&self, len: u32) -> &[u8] {
+        let len = len as usize;
+        assert!(len <= self.capacity.get(), "the host sent more than it had asked room for");
+        // SAFETY: `ptr` has `capacity` bytes: those of a static or of `grown`. The host has written
+        // the first `len` of them. It writes again, and lets `grow` free them, only after the phase
+        // has returned; no caller in this module lets the slice outlive the phase. It is never
+        // written to from inside the module.
+        unsafe { &*slice_from_raw_parts(self.ptr.get(), len) }
+    }
 }
 
 // ----------------------------------------------------------------------------------------- phases
@@ -195,8 +197,9 @@ pub fn abi_version() -> u32 {
     AbiVersion::CURRENT.pack()
 }
 
-/// The filter of this module, and the buffer of its outcomes.
+/// The filter of this module, and its two buffers.
 pub struct Runtime<F> {
+    input: Input,
     state: RefCell<State<F>>,
 }
 
@@ -210,14 +213,30 @@ unsafe impl<F> Sync for Runtime<F> {}
 
 impl<F: Filter> Runtime<F> {
     /// Not configured yet.
-    #[expect(clippy::new_without_default, reason = "only the macro makes one, in a static")]
-    pub const fn new() -> Self {
-        Runtime { state: RefCell::new(State { filter: None, output: Vec::new() }) }
+    pub const fn new<const N: usize>(first: &'static FirstInput<N>) -> Self {
+        Runtime {
+            input: Input {
+                grown: RefCell::new(Vec::new()),
+                ptr: Cell::new(first.0.get().cast()),
+                capacity: Cell::new(N),
+            },
+            state: RefCell::new(State { filter: None, output: Vec::new() }),
+        }
+    }
+
+    /// `picket_input`: the address of at least `len` bytes, 0 if there cannot be that many.
+    #[inline]
+    pub fn input(&self, len: u32) -> u32 {
+        if len as usize <= self.input.capacity.get() {
+            self.input.ptr.get() as u32
+        } else {
+            self.input.grow(len)
+        }
     }
 
     /// `picket_configure`
     pub fn configure(&self, len: u32) -> u64 {
-        let config = expect(Configure::decode(message(len)));
+        let config = expect(Configure::decode(self.input.message(len)));
         let state = &mut *self.state.borrow_mut();
         // The old filter goes first: two of them may not fit.
         state.filter = None;
@@ -240,31 +259,31 @@ impl<F: Filter> Runtime<F> {
     /// `picket_request_head`
     #[inline]
     pub fn request_head(&self, len: u32) -> u64 {
-        self.run(|filter| filter.request_head(&expect(RequestHead::decode(message(len)))))
+        self.run(|filter| filter.request_head(&expect(RequestHead::decode(self.input.message(len)))))
     }
 
     /// `picket_request_body`
     #[inline]
     pub fn request_body(&self, len: u32) -> u64 {
-        self.run(|filter| filter.request_body(&expect(BodyChunk::decode(message(len)))))
+        self.run(|filter| filter.request_body(&expect(BodyChunk::decode(self.input.message(len)))))
     }
 
     /// `picket_response_head`
     #[inline]
     pub fn response_head(&self, len: u32) -> u64 {
-        self.run(|filter| filter.response_head(&expect(ResponseHead::decode(message(len)))))
+        self.run(|filter| filter.response_head(&expect(ResponseHead::decode(self.input.message(len)))))
     }
 
     /// `picket_response_body`
     #[inline]
     pub fn response_body(&self, len: u32) -> u64 {
-        self.run(|filter| filter.response_body(&expect(BodyChunk::decode(message(len)))))
+        self.run(|filter| filter.response_body(&expect(BodyChunk::decode(self.input.message(len)))))
     }
 
     /// `picket_error`
     pub fn error(&self, len: u32) -> u64 {
         self.run(|filter| {
-            filter.error(&expect(FailureReport::decode(message(len))));
+            filter.error(&expect(FailureReport::decode(self.input.message(len))));
             OutcomeBuf::default()
         })
     }
@@ -272,7 +291,7 @@ impl<F: Filter> Runtime<F> {
     /// `picket_log`
     pub fn log(&self, len: u32) -> u64 {
         self.run(|filter| {
-            filter.log(&expect(TransactionLog::decode(message(len))));
+            filter.log(&expect(TransactionLog::decode(self.input.message(len))));
             OutcomeBuf::default()
         })
     }

@@ -79,10 +79,14 @@ pub mod format {
         PrefilterOutputs = 17,
         /// Pattern automata, see [`Dfa`](super::super::dfa).
         Automata = 18,
+        /// Byte sets of 16 bytes, one bit an ASCII byte. The first is empty and asks for nothing.
+        Needs = 19,
     }
 
     /// Number of sections.
-    pub const SECTIONS: usize = 19;
+    pub const SECTIONS: usize = 20;
+    /// How many byte sets a pattern may ask for.
+    pub const NEEDS: usize = 3;
     /// `id: u32, message: text, category: text, severity: u8, tags: u8, first tag: u16`
     pub const RULE_LEN: usize = 20;
     /// `rule: u16, reserved: u8, operator: u8, variables: u32, first selector: u16, selectors: u16,
@@ -94,8 +98,9 @@ pub mod format {
     /// (0: no rule looks at it), the flags that make one of them change something, and whether a
     /// pattern runs without a literal
     pub const VARIABLE_LEN: usize = 12;
-    /// `automaton: u32, check: u16`
-    pub const PATTERN_LEN: usize = 6;
+    /// `automaton: u32, check: u16`, then [`NEEDS`] numbers of byte sets, `u8` each, and a byte of
+    /// padding. A value without a byte of each set does not match.
+    pub const PATTERN_LEN: usize = 10;
     /// `parent: u8, transformation: u8, reserved: u16, trigger flags: u32`
     pub const NODE_LEN: usize = 8;
     /// Length of a text reference.
@@ -376,6 +381,16 @@ impl<'a> RuleSet<'a> {
         let record = record(self.section(Section::Patterns), index, format::PATTERN_LEN);
         let automaton = self.section(Section::Automata).get(u32_at(record, 0) as usize..).unwrap_or(&[]);
         (usize::from(u16_at(record, 4)), Dfa::new(automaton))
+    }
+
+    /// Whether a value with these bytes can match a pattern.
+    pub(crate) fn is_possible(&self, pattern: usize, present: &[u32; 4]) -> bool {
+        let record = record(self.section(Section::Patterns), pattern, format::PATTERN_LEN);
+        let needs = self.section(Section::Needs);
+        record.iter().skip(6).take(format::NEEDS).all(|&set| {
+            set == 0
+                || (0..4).any(|word| u32_at(needs, usize::from(set) * 16 + word * 4) & present[word] != 0)
+        })
     }
 
     pub(crate) fn node_count(&self) -> usize {

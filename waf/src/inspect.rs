@@ -106,7 +106,11 @@ impl Inspector {
         let words = self.words();
         let Some(hits) = self.hits.get_mut(node * words..(node + 1) * words) else { return 0 };
         hits.fill(0);
-        self.prefilter.sweep(value, hits)
+        let mut flags = self.prefilter.sweep(value, hits);
+        if flags & ANY_LITERAL != 0 && !refine(&self.rules, hits, value) {
+            flags &= !ANY_LITERAL;
+        }
+        flags
     }
 
     /// Whether the sweep of the root node calls for more, for a value of `variable`.
@@ -285,6 +289,30 @@ impl Inspector {
         }
         self.decoded = [name_buffer, value_buffer];
     }
+}
+
+/// Drops the patterns for which `value` lacks a byte that they need. Returns whether any is left.
+#[inline(never)]
+fn refine(rules: &RuleSet<'_>, hits: &mut [u32], value: &[u8]) -> bool {
+    let mut present = [0u32; 8];
+    for &byte in value {
+        present[usize::from(byte / 32)] |= 1 << (byte % 32);
+    }
+    let [a, b, c, d, ..] = present;
+    let ascii = [a, b, c, d];
+    let mut any = false;
+    for (word, hits) in hits.iter_mut().enumerate() {
+        let mut bits = *hits;
+        while bits != 0 {
+            let bit = bits & bits.wrapping_neg();
+            bits ^= bit;
+            if !rules.is_possible(word * 32 + bit.trailing_zeros() as usize, &ascii) {
+                *hits ^= bit;
+            }
+        }
+        any |= *hits != 0;
+    }
+    any
 }
 
 fn excerpt(bytes: &[u8]) -> &[u8] {

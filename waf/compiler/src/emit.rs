@@ -7,6 +7,7 @@ use picket_waf::{Transformation, Variable};
 
 use crate::automaton::Layout;
 use crate::error::{Error, fit};
+use crate::needs::{self, ByteSet};
 use crate::prefilter::{self, ByteFlag};
 use crate::source::{Check, Operator, Source, Target};
 use crate::summary::{PatternSummary, Summary};
@@ -19,6 +20,7 @@ const LITERAL_FLAGS: std::ops::Range<u32> = 16..31;
 pub(crate) fn emit(mut source: Source) -> Result<Compiled, Error> {
     let mut emitter = Emitter::default();
     emitter.node(0, None)?;
+    emitter.needs.push(0);
     // Structural checks come first, so that the engine finds them without a search.
     for structural in [true, false] {
         for (index, rule) in source.rules.iter_mut().enumerate() {
@@ -82,6 +84,7 @@ struct Emitter {
     nodes: Vec<(usize, Option<Transformation>)>,
     node_ids: HashMap<(usize, Option<Transformation>), usize>,
     literals: BTreeMap<Vec<u8>, Vec<u16>>,
+    needs: Vec<ByteSet>,
     byte_flags: Vec<ByteFlag>,
     literal_flags: Vec<&'static [&'static [u8]]>,
     summary: Summary,
@@ -231,7 +234,22 @@ impl Emitter {
         for literal in literals.iter().flatten() {
             self.literals.entry(literal.clone()).or_default().push(index);
         }
+        // A pattern that is negated must run, whatever bytes there are.
+        let needs = match check.operator {
+            Operator::Rx => needs::required(pattern, format::NEEDS),
+            _ => Vec::new(),
+        };
+        let clean_hits = prefilter::CLEAN
+            .lines()
+            .map(|line| line.to_ascii_lowercase().into_bytes())
+            .filter(|line| {
+                let has = |set: &ByteSet| line.iter().any(|byte| set >> byte & 1 != 0);
+                let holds = |literal: &Vec<u8>| line.windows(literal.len()).any(|part| part == literal);
+                needs.iter().all(has) && literals.iter().flatten().any(holds)
+            })
+            .count();
         self.summary.patterns.push(PatternSummary {
+            clean_hits,
             rule: id,
             pattern: pattern.to_owned(),
             states,
@@ -241,8 +259,21 @@ impl Emitter {
         });
         self.pattern_records.extend(at.to_le_bytes());
         self.pattern_records.extend(number.to_le_bytes());
+        let mut numbers = [0u8; format::NEEDS + 1];
+        for (number, set) in numbers.iter_mut().zip(needs) {
+            *number = self.need(set)?;
+        }
+        self.pattern_records.extend(numbers);
         self.patterns.push(Pattern { variables, nodes: nodes.to_vec(), always });
         Ok(())
+    }
+
+    fn need(&mut self, set: ByteSet) -> Result<u8, Error> {
+        let number = self.needs.iter().position(|&known| known == set).unwrap_or_else(|| {
+            self.needs.push(set);
+            self.needs.len() - 1
+        });
+        fit("distinct sets of required bytes", number, 255)
     }
 
     /// The flags that say whether a transformation could change a value.
@@ -372,6 +403,7 @@ impl Emitter {
             (Section::PrefilterOutputIndex, prefilter.output_index),
             (Section::PrefilterOutputs, prefilter.outputs),
             (Section::Automata, self.automata),
+            (Section::Needs, self.needs.iter().flat_map(|set| set.to_le_bytes()).collect()),
         ] {
             sections[section as usize] = bytes;
         }

@@ -14,6 +14,7 @@ mod automaton;
 mod emit;
 mod error;
 mod literals;
+mod needs;
 mod prefilter;
 mod source;
 mod summary;

@@ -126,7 +126,8 @@ fn exact(hir: &Hir) -> Option<Literals> {
             for range in class.ranges() {
                 for byte in range.start()..=range.end() {
                     let byte = byte.to_ascii_lowercase();
-                    if is_gap(byte) || bytes.len() > 10 {
+                    // White space would multiply the set by six and make no literal rarer.
+                    if is_gap(byte) || byte == b'\t' || bytes.len() > 10 {
                         return None;
                     }
                     if !bytes.contains(&byte) {
@@ -257,9 +258,9 @@ mod tests {
     fn finds_the_rarest_stretch() {
         assert_eq!(of(r"\bunion\b\s+(all\s+)?select\b"), ["select"]);
         assert_eq!(of(r"<\s*script\b"), ["script"]);
-        assert_eq!(of("(exec|xp_cmdshell)"), ["exec", "xp_cmdsh"]);
-        assert_eq!(of(r"on(load|error)\s*="), ["onerror", "onload"]);
-        assert_eq!(of("information_schema"), ["n_schema"]);
+        assert_eq!(of("(exec|xp_cmdshell)"), ["exec", "xp_cmd"]);
+        assert_eq!(of(r"on(load|error)\s*="), ["onerro", "onload"]);
+        assert_eq!(of("information_schema"), ["_schem"]);
         assert_eq!(of(r"\d+"), [""; 0]);
         assert_eq!(of("a?b?"), [""; 0]);
         assert_eq!(of(r"drop\s+table"), ["table"]);

@@ -8,7 +8,7 @@ use crate::error::{Error, fit};
 
 /// What clean traffic looks like. The states in which it spends its time are dense rows, the others
 /// lists: the choice changes nothing but speed and size.
-const CLEAN: &str = include_str!("clean.txt");
+pub(crate) const CLEAN: &str = include_str!("clean.txt");
 /// Most dense rows, beyond those of the root and of single bytes.
 const DENSE_ROWS: usize = 96;
 

@@ -17,6 +17,9 @@ pub struct PatternSummary {
     pub bytes: usize,
     /// Literals of which one must occur before the pattern is run; empty: it always runs.
     pub literals: Vec<String>,
+    /// How many lines of the sample of clean traffic have what the pattern asks for: each costs a run
+    /// of the automaton that finds nothing.
+    pub clean_hits: usize,
 }
 
 /// What a compiled ruleset consists of.
@@ -64,17 +67,22 @@ impl fmt::Display for Summary {
             self.prefilter_bytes,
             self.automata_bytes
         )?;
-        writeln!(f, "  {:>6} {:>6} {:>7} {:>6}  literals ⟶ pattern", "rule", "states", "classes", "bytes")?;
+        writeln!(
+            f,
+            "  {:>6} {:>6} {:>7} {:>6} {:>5}  literals ⟶ pattern",
+            "rule", "states", "classes", "bytes", "clean"
+        )?;
         let mut patterns: Vec<_> = self.patterns.iter().collect();
         patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.bytes));
         for pattern in patterns {
             writeln!(
                 f,
-                "  {:>6} {:>6} {:>7} {:>6}  {} ⟶ {}",
+                "  {:>6} {:>6} {:>7} {:>6} {:>5}  {} ⟶ {}",
                 pattern.rule,
                 pattern.states,
                 pattern.classes,
                 pattern.bytes,
+                pattern.clean_hits,
                 if pattern.literals.is_empty() { "(always)".into() } else { pattern.literals.join(" ") },
                 pattern.pattern
             )?;

@@ -131,8 +131,12 @@ impl CallContext {
         Micros(self.deadline_us.saturating_sub(self.environment.clock.monotonic_us()))
     }
 
-    /// Charges one host call.
+    /// Charges one host call. The clock is looked at too: a guest that spends its time in host calls
+    /// uses little fuel of its own.
     pub(crate) fn charge_host_call(&mut self) -> Result<(), Error> {
+        if self.deadline_passed() {
+            return Err(Limit::Deadline { limit: self.budget.deadline }.into());
+        }
         match self.host_calls_left.checked_sub(1) {
             Some(left) => {
                 self.host_calls_left = left;

@@ -48,6 +48,9 @@ mod start;
 mod sync;
 mod transaction;
 
+#[cfg(test)]
+mod tests;
+
 pub use picket_abi as abi;
 
 pub use backend::{Backend, CompiledModule, Instance};

@@ -1,0 +1,9 @@
+//! The host on a backend of plain Rust: what it does with answers, instances and failures, without an
+//! engine.
+
+mod chain;
+mod guest;
+mod hostcall;
+mod mock;
+mod registry;
+mod types;

@@ -1,8 +1,6 @@
 //! Guests whose words are not what they are said to be: addresses, lengths, outcomes, header fields.
 
-use picket_host::abi::{
-    ActionBuf, DecodeError, Header, HeaderOp, OutcomeBuf, PackedSlice, Phase, SeqBuf,
-};
+use picket_host::abi::{ActionBuf, DecodeError, Header, HeaderOp, OutcomeBuf, PackedSlice, Phase, SeqBuf};
 use picket_host::{BodyDecision, Chain, Error, GuestFault, HeadDecision, Limit};
 
 use crate::stage::{assert_attack, assert_serves, attack, backends, calm, filter, policy, serve};
@@ -159,7 +157,12 @@ fn a_head_that_has_gone_cannot_be_changed() {
         let decision = transaction.request_body(&bytes, true);
         assert!(matches!(decision, BodyDecision::Respond(reply) if reply.status == 503));
         let error = &transaction.report().failures[0].error;
-        assert_eq!(*error, GuestFault::LateHeaders { phase: Phase::RequestBody }.into(), "{}", backend.name());
+        assert_eq!(
+            *error,
+            GuestFault::LateHeaders { phase: Phase::RequestBody }.into(),
+            "{}",
+            backend.name()
+        );
         assert_serves(backend);
     }
 }

@@ -5,9 +5,7 @@ use picket_host::{
     Budget, Chain, Error, Fuel, GuestFault, HeadDecision, HostFault, Limit, LoadError, Micros, Policy, Trap,
 };
 
-use crate::stage::{
-    assert_attack, assert_refused, assert_serves, attack, backends, filter, policy, serve,
-};
+use crate::stage::{assert_attack, assert_refused, assert_serves, attack, backends, filter, policy, serve};
 
 /// So much that only the clock can stop a guest.
 const AMPLE: Fuel = Fuel(1 << 50);

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use picket_host::abi::{Phase, TransactionLog};
-use picket_host::{
-    BodyDecision, Chain, FailureKind, HeadDecision, OnFailure, Policy, Reply, ReplyCause,
-};
+use picket_host::{BodyDecision, Chain, FailureKind, HeadDecision, OnFailure, Policy, Reply, ReplyCause};
 
 use crate::stage::{attack, backends, calm, failed_closed, filter, policy, serve};
 

@@ -5,9 +5,7 @@ use std::sync::{Arc, Weak};
 use picket_host::abi::TransactionLog;
 use picket_host::{Chain, Error, Filter, HeadDecision, Limit, Registry};
 
-use crate::stage::{
-    assert_serves, attack, backends, calm, filter, load, policy, pooled, serve,
-};
+use crate::stage::{assert_serves, attack, backends, calm, filter, load, policy, pooled, serve};
 
 #[test]
 fn fresh_instances_share_nothing() {

@@ -1,6 +1,8 @@
 //! Modules that are refused before they run: every backend says the same.
 
-use picket_host::abi::{AbiVersion, Capability, CapabilitySet, HostFn, Incompatible, Manifest, Phase, PhaseSet};
+use picket_host::abi::{
+    AbiVersion, Capability, CapabilitySet, HostFn, Incompatible, Manifest, Phase, PhaseSet,
+};
 use picket_host::{GuestFault, LoadError, Policy, inspect};
 
 use crate::stage::{assert_bytes_refused, assert_refused, load_bytes, module, policy};
@@ -77,7 +79,9 @@ fn an_import_of_another_type() {
 #[test]
 fn an_import_that_is_no_host_function() {
     assert_refused("unknown_import", policy(), &LoadError::UnknownImport { name: "exec".into() });
-    let text = format!(r#"(module (import "picket" "log" (memory 1)) (export "memory" (memory 0)) {ABI}{INPUT}{HEAD})"#);
+    let text = format!(
+        r#"(module (import "picket" "log" (memory 1)) (export "memory" (memory 0)) {ABI}{INPUT}{HEAD})"#
+    );
     let expected = LoadError::ImportType {
         function: HostFn::Log,
         expected: "(i32, i32, i32) -> ()".into(),

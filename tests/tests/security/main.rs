@@ -5,6 +5,6 @@ mod answers;
 mod bytes;
 mod execution;
 mod failure_policy;
-mod loading;
 mod lifetime;
+mod loading;
 mod stage;

@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use picket_host::abi::{CapabilitySet, RequestHead, TransactionLog};
 use picket_host::{
-    Backend, Chain, ConfigureBuf, Environment, Error, FailureKind, Filter, HeadDecision, Isolation, LoadError,
-    OnFailure, Policy, Reply, ReplyCause, Report, Source, Transaction,
+    Backend, Chain, ConfigureBuf, Environment, Error, FailureKind, Filter, HeadDecision, Isolation,
+    LoadError, OnFailure, Policy, Reply, ReplyCause, Report, Source, Transaction,
 };
 use picket_host_wasmi::WasmiBackend;
 use picket_host_wasmtime::WasmtimeBackend;
@@ -103,7 +103,9 @@ pub fn assert_attack(name: &str, policy: Policy, id: &[u8], expected: impl Fn() 
                 let context = format!("{} {name} round {round}", backend.name());
                 let errors: Vec<&Error> = report.failures.iter().map(|failure| &failure.error).collect();
                 assert_eq!(errors, [&expected], "{context}");
-                let OnFailure::FailClosed { status } = policy.on_failure else { panic!("{context}: fails open") };
+                let OnFailure::FailClosed { status } = policy.on_failure else {
+                    panic!("{context}: fails open")
+                };
                 assert_eq!(decision, failed_closed(&filter, status, expected.kind()), "{context}");
 
                 let (decision, report) = serve(&chain, &calm());

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, UPGRADE};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -30,7 +31,7 @@ const MAX_ECHO: usize = 1 << 20;
 /// |---|---|
 /// | `/` and others | a page |
 /// | `/echo` | the request as JSON |
-/// | `POST /reflect` | the response that a JSON object `{status, headers, body}` describes |
+/// | `POST /reflect` | the response that a JSON object `{status, headers, body, encodedBody}` describes |
 /// | `POST /sink` | how many bytes came, whatever their number |
 /// | `/events?n=5&ms=500` | server-sent events |
 /// | `/upgrade` with `Upgrade: echo` | bytes are sent back |
@@ -166,7 +167,10 @@ fn reflected(body: &[u8]) -> Result<Response<DemoBody>, &'static str> {
     for name in [http::header::CONTENT_LENGTH, http::header::TRANSFER_ENCODING, CONNECTION] {
         headers.remove(name);
     }
-    let body = wanted.get("body").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let body = match wanted.get("encodedBody").and_then(Value::as_str) {
+        Some(encoded) => BASE64_STANDARD.decode(encoded).map_err(|_| "`encodedBody` is no base 64")?,
+        None => wanted.get("body").and_then(Value::as_str).unwrap_or_default().into(),
+    };
     let mut response = response(status, "text/plain; charset=utf-8", body);
     for (name, value) in &headers {
         response.headers_mut().insert(name, value.clone());

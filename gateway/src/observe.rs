@@ -91,7 +91,7 @@ impl RouteObserver {
         put("client", summary.client.map(|client| client.addr.ip().to_canonical().to_string()).into());
         put("method", summary.method.as_str().into());
         put("host", summary.authority.into());
-        put("target", summary.uri.path_and_query().map(|target| target.as_str()).into());
+        put("target", target(summary).into());
         put("route", summary.route.into());
         put("status", summary.status.into());
         put("action", action(report).into());
@@ -107,6 +107,11 @@ impl RouteObserver {
     }
 }
 
+/// Path and query; empty where the target is neither.
+fn target<'s>(summary: &Summary<'s>) -> &'s str {
+    summary.uri.path_and_query().map_or("", |target| target.as_str())
+}
+
 /// What was done about the request.
 fn action(report: &Report) -> &'static str {
     match &report.answered_by {
@@ -118,9 +123,18 @@ fn action(report: &Report) -> &'static str {
     }
 }
 
-/// Bytes as JSON can hold them: printable ASCII as it is, everything else escaped.
+/// Bytes as JSON can hold them: printable ASCII as it is, a backslash doubled, everything else as
+/// `\xhh`. The audit log is read in terminals, which nothing of a request may write to.
 fn text(octets: Octets<'_>) -> Value {
-    Value::String(octets.to_string())
+    let mut text = String::with_capacity(octets.len());
+    for &byte in octets.bytes() {
+        match byte {
+            b'\\' => text.push_str("\\\\"),
+            b' '..=b'~' => text.push(char::from(byte)),
+            _ => text.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    Value::String(text)
 }
 
 impl Observer for RouteObserver {
@@ -151,7 +165,7 @@ impl Observer for RouteObserver {
                 client = summary.client.map(|client| tracing::field::display(client.addr)),
                 method = %summary.method,
                 host = summary.authority,
-                uri = %summary.uri,
+                uri = target(summary),
                 route = summary.route,
                 status = summary.status,
                 request_bytes = summary.request_bytes,
@@ -167,5 +181,16 @@ impl Observer for RouteObserver {
         if notable && !self.audit.write(self.audit_line(summary)) {
             self.metrics.dropped_audit_lines.fetch_add(1, Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_matched_is_readable_and_unambiguous() {
+        assert_eq!(text(Octets(b"or '1'=\"1")), "or '1'=\"1");
+        assert_eq!(text(Octets(b"a\\x1b\x1b[2J\xff")), "a\\\\x1b\\x1b[2J\\xff");
     }
 }

@@ -1,10 +1,11 @@
 //! Bodies that are inspected on their way.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use std::{fmt, io};
 
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
@@ -41,6 +42,24 @@ impl fmt::Display for BodyError {
     }
 }
 
+impl BodyError {
+    /// Whether the body beneath says that it took too long: an [`io::Error`] of that kind.
+    pub(super) fn is_timeout(&self) -> bool {
+        let BodyError::Source(source) = self else { return false };
+        let mut error: Option<&(dyn std::error::Error + 'static)> = Some(&**source);
+        while let Some(current) = error {
+            if current
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+            {
+                return true;
+            }
+            error = current.source();
+        }
+        false
+    }
+}
+
 impl std::error::Error for BodyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
@@ -49,6 +68,10 @@ impl std::error::Error for BodyError {
         }
     }
 }
+
+/// Longest time that a refused body is read on, and most bytes of it.
+const LINGER_TIME: Duration = Duration::from_secs(5);
+const LINGER_BYTES: usize = 64 << 20;
 
 /// A body on its way through the filters, in either direction.
 pub(super) struct Stream<B> {
@@ -74,7 +97,7 @@ pub(super) enum Step {
     More,
     /// Nothing follows.
     End,
-    /// A filter refused.
+    /// A filter refused. The body must not be read on.
     Refused(Reply),
 }
 
@@ -166,10 +189,7 @@ where
             match inspect(data.as_deref().unwrap_or_default(), end) {
                 Some(BodyDecision::Continue) => {}
                 Some(BodyDecision::Replace(bytes)) => changed = Some(bytes),
-                Some(BodyDecision::Respond(reply)) => {
-                    self.stop();
-                    return Poll::Ready(Ok(Step::Refused(reply)));
-                }
+                Some(BodyDecision::Respond(reply)) => return Poll::Ready(Ok(Step::Refused(reply))),
                 None => {
                     self.stop();
                     return Poll::Ready(Err(BodyError::Over));
@@ -224,6 +244,29 @@ where
         self.ready.clear();
     }
 
+    /// Lets nothing more through, and throws away what still comes, within bounds: a client that is
+    /// busy sending would otherwise have its connection reset before it reads the answer.
+    pub(super) fn refuse(&mut self)
+    where
+        B: Body<Data: Send> + Send + 'static,
+    {
+        self.ready.clear();
+        let (Some(mut source), Ok(runtime)) = (self.source.take(), tokio::runtime::Handle::try_current())
+        else {
+            return;
+        };
+        runtime.spawn(tokio::time::timeout(LINGER_TIME, async move {
+            let mut left = LINGER_BYTES;
+            while let Some(Ok(frame)) = std::future::poll_fn(|cx| source.as_mut().poll_frame(cx)).await {
+                let length = frame.data_ref().map_or(0, |data| data.remaining());
+                match left.checked_sub(length) {
+                    Some(rest) => left = rest,
+                    None => return,
+                }
+            }
+        }));
+    }
+
     /// The next frame to hand on.
     fn next_ready(&mut self) -> Option<Frame<Bytes>> {
         let frame = self.ready.pop_front()?;
@@ -274,7 +317,7 @@ pub struct RequestBody<B> {
 
 impl<B> Body for RequestBody<B>
 where
-    B: Body<Error: Into<BoxError>>,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
     type Data = Bytes;
     type Error = BodyError;
@@ -297,6 +340,7 @@ where
             match step {
                 Ok(Step::More | Step::End) => {}
                 Ok(Step::Refused(reply)) => {
+                    stream.refuse();
                     exchange.refuse(reply);
                     return Poll::Ready(Some(Err(BodyError::Refused)));
                 }
@@ -360,7 +404,10 @@ where
             match ready!(stream.poll_step(cx, |data, end| exchange.response_body(data, end))) {
                 Ok(Step::More | Step::End) => {}
                 // The head has been sent: all that is left is to break off.
-                Ok(Step::Refused(_)) => return Poll::Ready(Some(Err(BodyError::Refused))),
+                Ok(Step::Refused(_)) => {
+                    stream.stop();
+                    return Poll::Ready(Some(Err(BodyError::Refused)));
+                }
                 Err(error) => {
                     if let BodyError::LengthChanged = error {
                         tracing::error!(request_id = %exchange.subject().request_id, "response: {error}");

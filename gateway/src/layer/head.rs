@@ -129,6 +129,18 @@ pub(super) fn reply(reply: Reply, request: &HeaderMap, id: &RequestId) -> (respo
     (parts, body)
 }
 
+/// The head and body of an answer of the layer's own.
+pub(super) fn answer(status: StatusCode, request: &HeaderMap, id: &RequestId) -> (response::Parts, Vec<u8>) {
+    let bare = Reply {
+        status: status.as_u16(),
+        headers: SeqBuf::new(),
+        body: Vec::new(),
+        filter: "".into(),
+        cause: ReplyCause::Verdict,
+    };
+    reply(bare, request, id)
+}
+
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A short body for an answer of our own, in the form that the client prefers: the status and the

@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use http::header::ACCEPT;
 use http::{HeaderMap, Method, Request, Response, StatusCode, response};
 use http_body::Body;
-use picket_abi::{FailureSource, Phase, SeqBuf};
-use picket_host::{Chain, HeadDecision, Reply, ReplyCause};
+use picket_abi::{FailureSource, Phase};
+use picket_host::{Chain, HeadDecision, Reply};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -114,7 +114,7 @@ async fn exchange<S, B, R>(
 ) -> Result<Response<ResponseBody<R>>, S::Error>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>>,
-    B: Body<Error: Into<BoxError>>,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     R: Body<Error: Into<BoxError>>,
 {
     let (mut parts, body) = request.into_parts();
@@ -150,6 +150,11 @@ where
         exchange.answered(parts.status.as_u16(), true);
         respond(parts, body, &exchange)
     };
+    let fail = |status: StatusCode| {
+        let (parts, body) = head::answer(status, &accept, &exchange.subject().request_id);
+        exchange.answered(status.as_u16(), false);
+        respond(parts, body, &exchange)
+    };
 
     let mut body = Stream::new(body, phases.contains(Phase::RequestBody));
     if phases.contains(Phase::RequestHead) {
@@ -167,7 +172,10 @@ where
                     body = Stream::full(new);
                 }
             }
-            HeadDecision::Respond(reply) => return Ok(answer(reply)),
+            HeadDecision::Respond(reply) => {
+                body.refuse();
+                return Ok(answer(reply));
+            }
         }
     }
 
@@ -178,10 +186,12 @@ where
             Ok(None) => {}
             Ok(Some(reply)) => return Ok(answer(reply)),
             Err(error) => {
+                let status =
+                    if error.is_timeout() { StatusCode::REQUEST_TIMEOUT } else { StatusCode::BAD_REQUEST };
                 let message = described(&error);
-                exchange.failed(FailureSource::Client, StatusCode::BAD_REQUEST.as_u16(), &message);
+                exchange.failed(FailureSource::Client, status.as_u16(), &message);
                 tracing::debug!(request_id = %exchange.subject().request_id, "request body: {message}");
-                return Ok(answer(bare(StatusCode::BAD_REQUEST)));
+                return Ok(fail(status));
             }
         }
         frame(&mut body, &mut parts.headers, &shared.options);
@@ -238,10 +248,15 @@ where
                 Ok(None) => {}
                 Ok(Some(reply)) => return Ok(answer(reply)),
                 Err(error) => {
+                    let status = if error.is_timeout() {
+                        StatusCode::GATEWAY_TIMEOUT
+                    } else {
+                        StatusCode::BAD_GATEWAY
+                    };
                     let message = described(&error);
-                    exchange.failed(FailureSource::Upstream, StatusCode::BAD_GATEWAY.as_u16(), &message);
+                    exchange.failed(FailureSource::Upstream, status.as_u16(), &message);
                     tracing::warn!(request_id = %exchange.subject().request_id, "response body: {message}");
-                    return Ok(answer(bare(StatusCode::BAD_GATEWAY)));
+                    return Ok(fail(status));
                 }
             }
         }
@@ -261,17 +276,6 @@ fn frame<B: Body<Error: Into<BoxError>>>(body: &mut Stream<B>, headers: &mut Hea
         head::frame(headers, None);
     } else {
         body.announce(body.exact());
-    }
-}
-
-/// An answer of the layer's own.
-fn bare(status: StatusCode) -> Reply {
-    Reply {
-        status: status.as_u16(),
-        headers: SeqBuf::new(),
-        body: Vec::new(),
-        filter: "".into(),
-        cause: ReplyCause::Verdict,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Bodies as the proxy passes them on: with a longest pause, and without trailers that must not be.
 
-use std::fmt;
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -12,18 +12,6 @@ use tokio::time::{Instant, Sleep};
 
 use super::headers;
 use crate::layer::BoxError;
-
-/// The other side was silent for too long in the middle of a body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stalled(Duration);
-
-impl fmt::Display for Stalled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "nothing of the body came for {:?}", self.0)
-    }
-}
-
-impl std::error::Error for Stalled {}
 
 /// A body whose pauses are bounded.
 pub(crate) struct TimedBody<B> {
@@ -70,7 +58,8 @@ where
             pause.as_mut().reset(until());
             this.waiting = true;
         }
-        pause.as_mut().poll(cx).map(|()| Some(Err(Stalled(this.longest_pause).into())))
+        let message = || format!("nothing of the body came for {:?}", this.longest_pause);
+        pause.as_mut().poll(cx).map(|()| Some(Err(io::Error::new(io::ErrorKind::TimedOut, message()).into())))
     }
 
     fn is_end_stream(&self) -> bool {

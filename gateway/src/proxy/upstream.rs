@@ -13,7 +13,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::Instant;
 
-use super::body::{Replay, Stalled, TimedBody};
+use super::body::{Replay, TimedBody};
 use super::connect::{Connect, Uses};
 use crate::config::{Upstream, UpstreamHttp2};
 use crate::layer::{BodyError, RequestBody};
@@ -167,7 +167,8 @@ impl Pool {
                 continue;
             }
             if let Some(body_error) = cause::<BodyError>(&error) {
-                let stalled = cause::<Stalled>(body_error).is_some();
+                let stalled = cause::<io::Error>(body_error)
+                    .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
                 return Err(UpstreamError::Client { stalled, source: error });
             }
             return Err(UpstreamError::Exchange(error));

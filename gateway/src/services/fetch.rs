@@ -191,4 +191,76 @@ mod tests {
             FetchRequest { method: "GET".into(), uri: "http://127.0.0.1:1/".into(), ..Default::default() };
         assert_eq!(fetcher.fetch("f", &request, Duration::from_secs(1)), Err(HostStatus::Denied));
     }
+
+    /// Answers one connection with `response` and hands back what was asked.
+    fn answer_once(response: &'static str) -> (String, std::thread::JoinHandle<String>) {
+        use std::io::{BufRead, BufReader, Write};
+
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = socket.local_addr().unwrap().to_string();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = socket.accept().unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            let asked = lines.by_ref().take_while(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
+            stream.write_all(response.as_bytes()).unwrap();
+            asked
+        });
+        (addr, server)
+    }
+
+    #[test]
+    fn a_named_host_is_asked_and_its_answer_brought_back() {
+        let (addr, server) =
+            answer_once("HTTP/1.1 418 I'm a teapot\r\nX-Tea: green\r\nContent-Length: 5\r\n\r\nshort");
+        let fetcher = Fetcher::new(vec![addr.clone()], Duration::from_secs(10));
+        let mut headers = SeqBuf::<Header>::new();
+        headers.push(Header { name: "X-Asks".into(), value: "filter".into() });
+        let uri = format!("http://{addr}/pot?x=1");
+        let request = FetchRequest {
+            method: "GET".into(),
+            uri: uri.as_str().into(),
+            headers: headers.as_seq(),
+            ..Default::default()
+        };
+        let reply = fetcher.fetch("f", &request, Duration::from_secs(10)).unwrap();
+        assert_eq!((reply.status, &reply.body[..]), (418, &b"short"[..]));
+        assert_eq!(reply.headers.as_seq().first(b"x-tea").unwrap(), "green");
+        let asked = server.join().unwrap();
+        assert!(asked.starts_with("GET /pot?x=1 HTTP/1.1") && asked.contains("x-asks: filter"), "{asked}");
+    }
+
+    #[test]
+    fn an_answer_that_does_not_come_in_time_is_given_up() {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = socket.local_addr().unwrap().to_string();
+        let fetcher = Fetcher::new(vec![addr.clone()], Duration::from_secs(10));
+        let uri = format!("http://{addr}/");
+        let request = FetchRequest {
+            method: "GET".into(),
+            uri: uri.as_str().into(),
+            timeout_ms: 50,
+            ..Default::default()
+        };
+        assert_eq!(fetcher.fetch("f", &request, Duration::from_secs(10)), Err(HostStatus::Timeout));
+    }
+
+    #[test]
+    fn a_filter_may_not_frame_or_address_the_message() {
+        let fetcher = Fetcher::new(vec!["127.0.0.1:1".into()], Duration::from_secs(1));
+        for name in ["Host", "content-length", "Transfer-Encoding", "Connection", "no token"] {
+            let mut headers = SeqBuf::<Header>::new();
+            headers.push(Header { name: name.into(), value: "x".into() });
+            let request = FetchRequest {
+                method: "GET".into(),
+                uri: "http://127.0.0.1:1/".into(),
+                headers: headers.as_seq(),
+                ..Default::default()
+            };
+            assert_eq!(
+                fetcher.fetch("f", &request, Duration::from_secs(1)),
+                Err(HostStatus::Invalid),
+                "{name}"
+            );
+        }
+    }
 }

@@ -81,10 +81,12 @@ pub mod format {
         Automata = 18,
         /// Byte sets of 16 bytes, one bit an ASCII byte. The first is empty and asks for nothing.
         Needs = 19,
+        /// The joint class of each byte, see [`Dfa`](super::super::dfa).
+        JointClasses = 20,
     }
 
     /// Number of sections.
-    pub const SECTIONS: usize = 20;
+    pub const SECTIONS: usize = 21;
     /// How many byte sets a pattern may ask for.
     pub const NEEDS: usize = 3;
     /// `id: u32, message: text, category: text, severity: u8, tags: u8, first tag: u16`
@@ -244,6 +246,7 @@ pub struct RuleSet<'a> {
     len: usize,
     sections: [&'a [u8]; format::SECTIONS],
     words: usize,
+    joint: &'a [u8; 256],
 }
 
 impl<'a> RuleSet<'a> {
@@ -288,7 +291,10 @@ impl<'a> RuleSet<'a> {
                 .ok_or(BlobError::Section { section: index })?;
         }
         let patterns = sections[Section::Patterns as usize].len() / format::PATTERN_LEN;
-        Ok(RuleSet { len: blob.len(), sections, words: patterns.div_ceil(32) })
+        let joint = sections[Section::JointClasses as usize];
+        let joint =
+            joint.first_chunk().ok_or(BlobError::Section { section: Section::JointClasses as usize })?;
+        Ok(RuleSet { len: blob.len(), sections, words: patterns.div_ceil(32), joint })
     }
 
     fn section(&self, section: Section) -> &'a [u8] {
@@ -380,7 +386,7 @@ impl<'a> RuleSet<'a> {
     pub(crate) fn pattern(&self, index: usize) -> (usize, Dfa<'a>) {
         let record = record(self.section(Section::Patterns), index, format::PATTERN_LEN);
         let automaton = self.section(Section::Automata).get(u32_at(record, 0) as usize..).unwrap_or(&[]);
-        (usize::from(u16_at(record, 4)), Dfa::new(automaton))
+        (usize::from(u16_at(record, 4)), Dfa::new(self.joint, automaton))
     }
 
     /// Whether a value with these bytes can match a pattern.

@@ -1,10 +1,10 @@
 //! Pattern automata: one table each, run over candidates only.
 //!
-//! Layout: `classes: u8, width: u8, starts: u16, states: u16, ranges: u16`, then the ranges
-//! `last byte: u8, class: u8` (or, if there are 128 of them, the class of each byte), then the
-//! transitions to states of `width` bytes (its low bits, 1 or 2). The last class is the end of the
-//! input. State 0 begins a search; the first `starts` states are those in which nothing of a match
-//! has been seen.
+//! Layout: `classes: u8, width: u8, starts: u16, states: u16, joint classes: u16`, then the class of
+//! each joint class, then the transitions to states of `width` bytes (its low bits, 1 or 2). Joint
+//! classes are those of bytes that no automaton of the ruleset tells apart. The last class is the
+//! end of the input. State 0 begins a search; the first `starts` states are those in which nothing
+//! of a match has been seen.
 //!
 //! The transitions are a row of `classes` states for each state, or, with [`SPARSE`] in `width`, rows
 //! as differences: `bases: u8`, that many full rows, for each [`GROUP`] of states the offset `u16` of
@@ -27,12 +27,14 @@ const GROUP: usize = 4;
 /// A pattern's automaton.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dfa<'a> {
+    joint: &'a [u8; 256],
     bytes: &'a [u8],
 }
 
 impl<'a> Dfa<'a> {
-    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
-        Dfa { bytes }
+    /// An automaton, and the joint class of each byte.
+    pub(crate) const fn new(joint: &'a [u8; 256], bytes: &'a [u8]) -> Self {
+        Dfa { joint, bytes }
     }
 
     /// The first match to end in `value`, as `start..end`. The start is that of the attempt that
@@ -42,23 +44,16 @@ impl<'a> Dfa<'a> {
         let width = *self.bytes.get(1)?;
         let wide = width & !SPARSE == 2;
         let starts = usize::from(u16_at(self.bytes, 2));
-        let ranges = usize::from(u16_at(self.bytes, 6));
-        let rows_at = HEADER_LEN + ranges * 2;
-        let ranges = self.bytes.get(HEADER_LEN..rows_at)?;
-        let expanded;
-        let map = match ranges.as_array::<256>() {
-            Some(map) => map,
-            None => {
-                expanded = class_map(ranges);
-                &expanded
-            }
-        };
+        let joint_classes = usize::from(u16_at(self.bytes, 6));
+        let (map, rows) = self.bytes.get(HEADER_LEN..)?.split_at_checked(joint_classes)?;
+        let class =
+            |byte: u8| map.get(usize::from(self.joint[usize::from(byte)])).map_or(0, |&class| class.into());
         let states = usize::from(u16_at(self.bytes, 4));
-        let transitions = Transitions { bytes: self.bytes.get(rows_at..)?, classes, states, wide };
+        let transitions = Transitions { bytes: rows, classes, states, wide };
         if width & SPARSE == 0 {
-            transitions.search(value, starts, map, Transitions::dense)
+            transitions.search(value, starts, class, Transitions::dense)
         } else {
-            transitions.search(value, starts, map, Transitions::sparse)
+            transitions.search(value, starts, class, Transitions::sparse)
         }
     }
 }
@@ -76,7 +71,7 @@ impl Transitions<'_> {
         &self,
         value: &[u8],
         starts: usize,
-        map: &[u8; 256],
+        class: impl Fn(u8) -> usize,
         step: impl Fn(&Self, usize, usize) -> usize,
     ) -> Option<core::ops::Range<usize>> {
         let (accept, dead) = (self.special(0), self.special(1));
@@ -86,7 +81,7 @@ impl Transitions<'_> {
             if state < starts {
                 start = at;
             }
-            state = step(self, state, usize::from(map[usize::from(byte)]));
+            state = step(self, state, class(byte));
             // A match shows one byte late: the automaton looks ahead for word boundaries.
             if state == accept {
                 return Some(start..at);
@@ -137,17 +132,4 @@ impl Transitions<'_> {
         }
         self.state_at(1, (head >> COUNT_BITS) * self.classes + class)
     }
-}
-
-fn class_map(ranges: &[u8]) -> [u8; 256] {
-    let mut map = [0; 256];
-    let mut first = 0;
-    for range in ranges.chunks_exact(2) {
-        let end = usize::from(range[0]) + 1;
-        if let Some(slots) = map.get_mut(first..end) {
-            slots.fill(range[1]);
-        }
-        first = end;
-    }
-    map
 }

@@ -132,9 +132,14 @@ impl Inspector {
     #[inline(never)]
     fn evaluate(&mut self, variable: Variable, name: &[u8], value: &[u8], flags: u32) {
         self.matched.clear();
-        let nodes = self.interests[variable as usize].nodes;
+        let interest = self.interests[variable as usize];
+        if flags & interest.triggers == 0 {
+            // No node changes the value: every pipeline ends in the value as it came.
+            self.candidates(None, 0, variable, name, value);
+            return;
+        }
         for node in 0..self.steps.len() {
-            if nodes & 1 << node == 0 {
+            if interest.nodes & 1 << node == 0 {
                 continue;
             }
             if node == 0 {
@@ -143,7 +148,8 @@ impl Inspector {
             } else {
                 self.transform(node, value);
             }
-            self.candidates(node, variable, name, value);
+            let owner = usize::from(self.steps[node].owner);
+            self.candidates(Some(node), owner, variable, name, value);
         }
     }
 
@@ -164,14 +170,31 @@ impl Inspector {
         self.steps[node].value = output;
     }
 
-    fn candidates(&mut self, node: usize, variable: Variable, name: &[u8], value: &[u8]) {
-        let owner = usize::from(self.steps[node].owner);
+    /// Runs what could match on the value of `owner`: the patterns of a node, or those of all nodes.
+    fn candidates(
+        &mut self,
+        node: Option<usize>,
+        owner: usize,
+        variable: Variable,
+        name: &[u8],
+        value: &[u8],
+    ) {
+        let always = self.interests[variable as usize].always;
         for word in 0..self.words() {
-            let at = owner * self.words() + word;
-            let Some(hits) = self.hits.get_mut(at) else { continue };
-            let mut candidates = (*hits & self.rules.variable_patterns(variable, word)
-                | self.rules.always(variable, word))
-                & self.rules.node_patterns(node, word);
+            let Some(hits) = self.hits.get_mut(owner * self.rules.words() + word) else { continue };
+            let mut candidates = 0;
+            if *hits != 0 {
+                candidates = *hits & self.rules.variable_patterns(variable, word);
+            }
+            if always {
+                candidates |= self.rules.always(variable, word);
+            }
+            if candidates == 0 {
+                continue;
+            }
+            if let Some(node) = node {
+                candidates &= self.rules.node_patterns(node, word);
+            }
             // Another node may want the same pattern on the same value: once is enough.
             *hits &= !candidates;
             while candidates != 0 {
@@ -301,7 +324,7 @@ fn refine(rules: &RuleSet<'_>, hits: &mut [u32], value: &[u8]) -> bool {
     let [a, b, c, d, ..] = present;
     let ascii = [a, b, c, d];
     let mut any = false;
-    for (word, hits) in hits.iter_mut().enumerate() {
+    for (word, hits) in hits.iter_mut().enumerate().filter(|(_, hits)| **hits != 0) {
         let mut bits = *hits;
         while bits != 0 {
             let bit = bits & bits.wrapping_neg();

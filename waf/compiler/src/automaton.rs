@@ -6,7 +6,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
-use regex_automata::dfa::{Automaton, StartKind, dense};
+use regex_automata::dfa::{Automaton as _, StartKind, dense};
 use regex_automata::util::primitives::StateID;
 use regex_automata::util::{start, syntax};
 use regex_automata::{Anchored, nfa::thompson};
@@ -23,20 +23,61 @@ pub(crate) struct Table {
     pub classes: usize,
 }
 
-/// How the byte classes are laid down.
+/// How the transitions are laid down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Layout {
-    /// As ranges, which a search expands.
+    /// As small as can be.
     Compact,
-    /// As a map, for patterns that run on every request.
+    /// As full rows, for patterns that run on every request.
     Ready,
+}
+
+/// Bytes that no automaton of a ruleset tells apart. Each automaton maps these to its own classes,
+/// which takes less room than a map of all bytes and no time to set up.
+pub(crate) struct JointClasses {
+    /// The class of each byte.
+    pub of: Vec<u8>,
+    /// A byte of each class.
+    representatives: Vec<usize>,
+}
+
+impl JointClasses {
+    /// The coarsest classes that are fine enough for all automata; `None` if there are too many.
+    pub(crate) fn of<'a>(automata: impl Iterator<Item = &'a Automaton>) -> Option<Self> {
+        let partitions: Vec<Vec<usize>> = automata.map(|automaton| automaton.0.classes().0).collect();
+        let mut known: HashMap<Vec<usize>, u8> = HashMap::new();
+        let mut representatives = Vec::new();
+        let mut of = Vec::new();
+        for byte in 0..256 {
+            let column: Vec<usize> = partitions.iter().map(|partition| partition[byte]).collect();
+            let fresh = u8::try_from(known.len()).ok()?;
+            of.push(*known.entry(column).or_insert_with(|| {
+                representatives.push(byte);
+                fresh
+            }));
+        }
+        Some(JointClasses { of, representatives })
+    }
+}
+
+/// A pattern's automaton, not yet laid down.
+pub(crate) struct Automaton(Machine);
+
+impl Automaton {
+    /// Its table.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) fn table(&self, layout: Layout, joint: &JointClasses) -> Result<Table, String> {
+        self.0.encode(layout, joint)
+    }
 }
 
 /// Compiles a pattern, case-insensitively, over bytes.
 ///
 /// # Errors
 /// Why it cannot be compiled.
-pub(crate) fn compile(pattern: &str, layout: Layout) -> Result<Table, String> {
+pub(crate) fn compile(pattern: &str) -> Result<Automaton, String> {
     let dfa = dense::Builder::new()
         .configure(
             dense::Config::new()
@@ -62,7 +103,7 @@ pub(crate) fn compile(pattern: &str, layout: Layout) -> Result<Table, String> {
             }
             text
         })?;
-    minimise(&explore(&dfa)?).encode(layout)
+    Ok(Automaton(minimise(&explore(&dfa)?)))
 }
 
 /// Transitions by byte, the 257th at the end of the input.
@@ -166,7 +207,7 @@ impl Machine {
     }
 
     /// The layout that `picket_waf`'s `dfa` module reads.
-    fn encode(&self, layout: Layout) -> Result<Table, String> {
+    fn encode(&self, layout: Layout, joint: &JointClasses) -> Result<Table, String> {
         let states = self.rows.len();
         if states > 0xfffd {
             return Err(format!("{states} states are too many"));
@@ -175,20 +216,7 @@ impl Machine {
         let wide = states > 0xfd;
         let width = representatives.len() + 1;
         let class_count = u8::try_from(width).map_err(|_| format!("{width} byte classes are too many"))?;
-        let mut map: Vec<u8> = Vec::new();
-        for byte in 0..256 {
-            match layout {
-                Layout::Ready => map.push(classes[byte] as u8),
-                Layout::Compact if byte == 255 || classes[byte] != classes[byte + 1] => {
-                    map.extend([byte as u8, classes[byte] as u8]);
-                }
-                Layout::Compact => {}
-            }
-        }
-        // 256 bytes are read as a map.
-        if layout == Layout::Compact && map.len() == 256 {
-            return self.encode(Layout::Ready);
-        }
+        let map: Vec<u8> = joint.representatives.iter().map(|&byte| classes[byte] as u8).collect();
         let rows: Vec<Vec<u16>> = self
             .rows
             .iter()
@@ -210,7 +238,7 @@ impl Machine {
             _ => (0, dense),
         };
         let mut bytes = vec![class_count, if wide { 2 } else { 1 } | flag];
-        for number in [self.starts, states, map.len() / 2] {
+        for number in [self.starts, states, map.len()] {
             bytes.extend((number as u16).to_le_bytes());
         }
         bytes.extend(map);

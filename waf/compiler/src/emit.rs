@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use picket_waf::format::{self, Section};
 use picket_waf::{Transformation, Variable};
 
-use crate::automaton::Layout;
+use crate::automaton::{Automaton, JointClasses, Layout};
 use crate::error::{Error, fit};
 use crate::needs::{self, ByteSet};
 use crate::prefilter::{self, ByteFlag};
@@ -60,6 +60,10 @@ fn whole_headers(check: &Check) -> Option<Variable> {
 
 /// A pattern, as the sets need it.
 struct Pattern {
+    rule: u32,
+    automaton: usize,
+    check: u16,
+    needs: [u8; format::NEEDS],
     variables: u32,
     nodes: Vec<usize>,
     always: bool,
@@ -77,10 +81,9 @@ struct Emitter {
     structural: usize,
     selectors: Vec<u8>,
     selector_count: usize,
-    pattern_records: Vec<u8>,
     patterns: Vec<Pattern>,
-    automata: Vec<u8>,
-    tables: HashMap<(String, Layout), (u32, usize, usize)>,
+    automata: Vec<(Automaton, Layout)>,
+    automaton_ids: HashMap<(String, Layout), usize>,
     nodes: Vec<(usize, Option<Transformation>)>,
     node_ids: HashMap<(usize, Option<Transformation>), usize>,
     literals: BTreeMap<Vec<u8>, Vec<u16>>,
@@ -209,15 +212,14 @@ impl Emitter {
         };
         let layout = if literals.is_none() { Layout::Ready } else { Layout::Compact };
         let key = (pattern.to_owned(), layout);
-        let (at, states, classes, bytes) = match self.tables.get(&key) {
-            Some(&(at, states, classes)) => (at, states, classes, 0),
+        let automaton = match self.automaton_ids.get(&key) {
+            Some(&known) => known,
             None => {
-                let table = automaton::compile(pattern, layout)
-                    .map_err(|problem| Error::rule(id, pattern, problem))?;
-                let at: u32 = fit("bytes of automata", self.automata.len(), u32::MAX as usize)?;
-                self.automata.extend(&table.bytes);
-                self.tables.insert(key, (at, table.states, table.classes));
-                (at, table.states, table.classes, table.bytes.len())
+                let automaton =
+                    automaton::compile(pattern).map_err(|problem| Error::rule(id, pattern, problem))?;
+                self.automata.push((automaton, layout));
+                self.automaton_ids.insert(key, self.automata.len() - 1);
+                self.automata.len() - 1
             }
         };
         let always = literals.is_none();
@@ -252,19 +254,24 @@ impl Emitter {
             clean_hits,
             rule: id,
             pattern: pattern.to_owned(),
-            states,
-            classes,
-            bytes,
+            states: 0,
+            classes: 0,
+            bytes: 0,
             literals: literals.iter().flatten().map(|literal| literal.escape_ascii().to_string()).collect(),
         });
-        self.pattern_records.extend(at.to_le_bytes());
-        self.pattern_records.extend(number.to_le_bytes());
-        let mut numbers = [0u8; format::NEEDS + 1];
+        let mut numbers = [0u8; format::NEEDS];
         for (number, set) in numbers.iter_mut().zip(needs) {
             *number = self.need(set)?;
         }
-        self.pattern_records.extend(numbers);
-        self.patterns.push(Pattern { variables, nodes: nodes.to_vec(), always });
+        self.patterns.push(Pattern {
+            rule: id,
+            automaton,
+            check: number,
+            needs: numbers,
+            variables,
+            nodes: nodes.to_vec(),
+            always,
+        });
         Ok(())
     }
 
@@ -360,6 +367,33 @@ impl Emitter {
             }
         }
 
+        let joint = JointClasses::of(self.automata.iter().map(|(automaton, _)| automaton))
+            .ok_or(Error::TooLarge { what: "joint byte classes", found: 256, limit: 255 })?;
+        let mut automata: Vec<u8> = Vec::new();
+        let mut offsets: Vec<Option<u32>> = vec![None; self.automata.len()];
+        let mut pattern_records = Vec::new();
+        for (pattern, summary) in self.patterns.iter().zip(&mut self.summary.patterns) {
+            let (automaton, layout) = &self.automata[pattern.automaton];
+            let table = automaton
+                .table(*layout, &joint)
+                .map_err(|problem| Error::rule(pattern.rule, &summary.pattern, problem))?;
+            (summary.states, summary.classes) = (table.states, table.classes);
+            let at = match offsets[pattern.automaton] {
+                Some(at) => at,
+                None => {
+                    let at = fit("bytes of automata", automata.len(), u32::MAX as usize)?;
+                    offsets[pattern.automaton] = Some(at);
+                    summary.bytes = table.bytes.len();
+                    automata.extend(&table.bytes);
+                    at
+                }
+            };
+            pattern_records.extend(at.to_le_bytes());
+            pattern_records.extend(pattern.check.to_le_bytes());
+            pattern_records.extend(pattern.needs);
+            pattern_records.push(0);
+        }
+
         let prefilter = prefilter::build(&self.literals, &self.byte_flags)?;
         let structural: u16 = fit("structural checks", self.structural, usize::from(u16::MAX))?;
         let meta = [prefilter.classes, prefilter.hot, prefilter.dense_len, structural]
@@ -374,7 +408,7 @@ impl Emitter {
             + prefilter.sparse.len()
             + prefilter.output_index.len()
             + prefilter.outputs.len();
-        self.summary.automata_bytes = self.automata.len();
+        self.summary.automata_bytes = automata.len();
         self.summary.literals = prefilter.literals;
         self.summary.prefilter_states = prefilter.states;
         self.summary.prefilter_classes = usize::from(prefilter.classes);
@@ -389,7 +423,7 @@ impl Emitter {
             (Section::Tags, self.tags),
             (Section::Checks, self.checks),
             (Section::Selectors, self.selectors),
-            (Section::Patterns, self.pattern_records),
+            (Section::Patterns, pattern_records),
             (Section::Nodes, nodes),
             (Section::Variables, variables),
             (Section::VariablePatterns, words_to_bytes(variable_patterns)),
@@ -402,7 +436,8 @@ impl Emitter {
             (Section::PrefilterSparse, prefilter.sparse),
             (Section::PrefilterOutputIndex, prefilter.output_index),
             (Section::PrefilterOutputs, prefilter.outputs),
-            (Section::Automata, self.automata),
+            (Section::Automata, automata),
+            (Section::JointClasses, joint.of),
             (Section::Needs, self.needs.iter().flat_map(|set| set.to_le_bytes()).collect()),
         ] {
             sections[section as usize] = bytes;

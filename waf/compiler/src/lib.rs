@@ -40,7 +40,7 @@ pub struct Compiled {
 /// let source = r#"
 /// [[pipeline]]
 /// name = "url"
-/// transformations = ["urlDecodeUni"]
+/// transformations = ["urlDecodeDeep"]
 ///
 /// [[rule]]
 /// id = 1

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 use std::{fmt, io};
 
 use bytes::{Buf, Bytes};
@@ -68,10 +67,6 @@ impl std::error::Error for BodyError {
         }
     }
 }
-
-/// Longest time that a refused body is read on, and most bytes of it.
-const LINGER_TIME: Duration = Duration::from_secs(5);
-const LINGER_BYTES: usize = 64 << 20;
 
 /// A body on its way through the filters, in either direction.
 pub(super) struct Stream<B> {
@@ -244,29 +239,6 @@ where
         self.ready.clear();
     }
 
-    /// Lets nothing more through, and throws away what still comes, within bounds: a client that is
-    /// busy sending would otherwise have its connection reset before it reads the answer.
-    pub(super) fn refuse(&mut self)
-    where
-        B: Body<Data: Send> + Send + 'static,
-    {
-        self.ready.clear();
-        let (Some(mut source), Ok(runtime)) = (self.source.take(), tokio::runtime::Handle::try_current())
-        else {
-            return;
-        };
-        runtime.spawn(tokio::time::timeout(LINGER_TIME, async move {
-            let mut left = LINGER_BYTES;
-            while let Some(Ok(frame)) = std::future::poll_fn(|cx| source.as_mut().poll_frame(cx)).await {
-                let length = frame.data_ref().map_or(0, |data| data.remaining());
-                match left.checked_sub(length) {
-                    Some(rest) => left = rest,
-                    None => return,
-                }
-            }
-        }));
-    }
-
     /// The next frame to hand on.
     fn next_ready(&mut self) -> Option<Frame<Bytes>> {
         let frame = self.ready.pop_front()?;
@@ -317,7 +289,7 @@ pub struct RequestBody<B> {
 
 impl<B> Body for RequestBody<B>
 where
-    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+    B: Body<Error: Into<BoxError>>,
 {
     type Data = Bytes;
     type Error = BodyError;
@@ -340,7 +312,7 @@ where
             match step {
                 Ok(Step::More | Step::End) => {}
                 Ok(Step::Refused(reply)) => {
-                    stream.refuse();
+                    stream.stop();
                     exchange.refuse(reply);
                     return Poll::Ready(Some(Err(BodyError::Refused)));
                 }

@@ -114,7 +114,7 @@ async fn exchange<S, B, R>(
 ) -> Result<Response<ResponseBody<R>>, S::Error>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>>,
-    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+    B: Body<Error: Into<BoxError>>,
     R: Body<Error: Into<BoxError>>,
 {
     let (mut parts, body) = request.into_parts();
@@ -172,10 +172,7 @@ where
                     body = Stream::full(new);
                 }
             }
-            HeadDecision::Respond(reply) => {
-                body.refuse();
-                return Ok(answer(reply));
-            }
+            HeadDecision::Respond(reply) => return Ok(answer(reply)),
         }
     }
 

@@ -15,8 +15,8 @@ use hyper::upgrade::OnUpgrade;
 use picket_abi::FailureSource;
 use tower_service::Service;
 
-use super::body::TimedBody;
-use super::upstream::{Inbound, Pool, UpstreamError, chain};
+use super::body::{Inbound, TimedBody};
+use super::upstream::{Pool, UpstreamError, chain};
 use super::{headers, tunnel};
 use crate::config::Network;
 use crate::layer::{ClientInfo, Failed, RequestBody, RequestId, X_REQUEST_ID, page};

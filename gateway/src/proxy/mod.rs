@@ -29,7 +29,7 @@ use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use tower_service::Service;
 
-use self::body::TimedBody;
+use self::body::Inbound;
 use self::forward::{Origin, Outbound};
 use crate::config::{Listener, Network};
 use crate::gateway::Gateway;
@@ -105,7 +105,7 @@ impl Connection {
         parts.extensions.insert(client);
         parts.extensions.insert(request_id.clone());
         parts.extensions.insert(Origin { peer: self.peer, authority, trusted: Arc::clone(&self.trusted) });
-        let body = TimedBody::new(body, self.listener.body_timeout);
+        let body = Inbound::new(body, self.listener.body_timeout);
         let Ok(mut response) = service.call(Request::from_parts(parts, body)).await;
         if let (false, Ok(id)) =
             (response.headers().contains_key(X_REQUEST_ID), HeaderValue::from_str(request_id.as_str()))

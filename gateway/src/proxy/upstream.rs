@@ -13,14 +13,11 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::Instant;
 
-use super::body::{Replay, TimedBody};
+use super::body::{Inbound, Replay};
 use super::connect::{Connect, Uses};
 use crate::config::{Upstream, UpstreamHttp2};
 use crate::layer::{BodyError, RequestBody};
 use crate::tls::{self, TlsError};
-
-/// The body of a request as it comes from the client.
-pub(crate) type Inbound = TimedBody<Incoming>;
 
 type Connector = Connect<tls::Connector>;
 type HttpClient = Client<Connector, Replay<RequestBody<Inbound>>>;

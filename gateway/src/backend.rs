@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use picket_host::{Backend, LoadError};
 
+#[cfg(not(any(feature = "wasmi", feature = "wasmtime")))]
+compile_error!("picket needs a backend: choose the feature `wasmi`, `wasmtime`, or both");
+
 /// A backend that this binary was built with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BackendKind {

@@ -315,6 +315,8 @@ async fn connection(
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Protocol {
     Http1,
+    /// Only ALPN tells beforehand.
+    #[cfg(feature = "tls")]
     Http2,
     /// HTTP/2 if it begins with the preface.
     Sniff,
@@ -332,6 +334,7 @@ where
     let mut builder = auto::Builder::new(TokioExecutor::new());
     match protocol {
         Protocol::Http1 => builder = builder.http1_only(),
+        #[cfg(feature = "tls")]
         Protocol::Http2 => builder = builder.http2_only(),
         Protocol::Sniff => {}
     }

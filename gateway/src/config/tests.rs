@@ -261,3 +261,30 @@ fn a_file_that_is_not_there_says_so() {
     assert!(error.to_string().contains("no/such/picket.toml cannot be read"));
     assert!(std::error::Error::source(&error).is_some());
 }
+
+#[test]
+fn the_example_is_right_and_its_comments_are_the_defaults() {
+    let text = include_str!("../../picket.example.toml");
+    let written = Config::parse(text, "picket.toml").unwrap();
+
+    // The commented-out keys that have one default everywhere, put in.
+    let spelled_out: String = text
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(key) if key.contains(" = ") && is_plain_default(key) => format!("{key}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    assert!(spelled_out.lines().any(|line| line.starts_with("pool_max_idle = 64")));
+    let spelled_out = Config::parse(&spelled_out, "picket.toml").unwrap();
+    assert_eq!(format!("{written:?}"), format!("{spelled_out:?}"));
+}
+
+/// Not those that need a file or a feature, say a second form, or only name what is computed.
+fn is_plain_default(key: &str) -> bool {
+    let name = key.split(' ').next().unwrap_or_default();
+    !matches!(
+        name,
+        "tls" | "ca" | "data" | "backend" | "fetch_hosts" | "fetch_timeout" | "body_window" | "limits"
+    ) || key.starts_with("limits = {")
+}

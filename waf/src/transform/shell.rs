@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-pub(super) const TRIGGERS: &[u8] = b"\"'\\^$";
+pub(super) const TRIGGERS: &[u8] = b"\"'\\^${";
 
 /// Where none of these is, no shell is reached: prose with apostrophes stays as it is.
 const OPENINGS: &[u8] = b";|&`$<>\n/(\\^";

@@ -60,11 +60,12 @@ pub mod format {
         NodePatterns = 9,
         /// A pattern set a variable: what runs whether a literal was seen or not.
         Always = 10,
-        /// `u16` numbers: prefilter classes, hot limit and dense length (in entries), and how many of
-        /// the first checks are structural: for absent headers, for header counts, or with patterns that
-        /// run on a named header without a literal.
+        /// `u16` numbers: prefilter classes; the hot limit and the dense length, in entries; how many
+        /// of the first checks are structural (for absent headers, for header counts, or with
+        /// patterns that run on a named header without a literal); the first sparse state with
+        /// outputs.
         Meta = 11,
-        /// 256 classes and 256 flags, by byte, for values; the same for raw urlencoded strings.
+        /// The class of each byte in values, then the same in raw urlencoded strings.
         PrefilterMap = 12,
         /// `u16` entries: rows of the dense states, premultiplied.
         PrefilterDense = 13,
@@ -73,7 +74,8 @@ pub mod format {
         /// Lists: `count: u8, base: u16`, then `class: u8, next: u16` each; for any other class the row of
         /// the dense state `base` counts.
         PrefilterSparse = 15,
-        /// `state: u16, offset: u16` of the states with outputs, by state.
+        /// `u16` offsets of the outputs: of the dense states that have some, of the sparse ones, of
+        /// [`ESCAPE`].
         PrefilterOutputIndex = 16,
         /// Lists: `count: u16`, then `u16` each: a pattern, or [`OUTPUT_FLAG`] and a flag's number.
         PrefilterOutputs = 17,
@@ -369,9 +371,15 @@ impl<'a> RuleSet<'a> {
     /// Whether a check looks at `variable:name`.
     pub(crate) fn applies(&self, check: &Check, variable: Variable, name: &[u8]) -> bool {
         let mut applies = check.variables & variable.bit() != 0;
-        for (selected, exclude, selector) in self.selectors(check) {
-            if selected == variable && selector.eq_ignore_ascii_case(name) {
-                applies = !exclude;
+        let records = self.section(Section::Selectors).as_chunks::<{ format::SELECTOR_LEN }>().0;
+        let records = records.get(check.first_selector..check.first_selector + check.selectors);
+        for record in records.unwrap_or(&[]) {
+            // Variable and length first: a check may leave out a score of headers.
+            if record[0] == variable as u8
+                && usize::from(u16_at(record, 6)) == name.len()
+                && self.text(record, 2).eq_ignore_ascii_case(name)
+            {
+                applies = record[1] == 0;
             }
         }
         applies

@@ -1,33 +1,31 @@
-//! The one sweep over every value: an Aho–Corasick automaton of the patterns' required literals,
-//! and flags for the bytes that could make a transformation change something.
+//! The one sweep over every value: an Aho–Corasick automaton of the patterns' required literals and
+//! of what could make a transformation change something.
 //!
-//! Shallow states, where clean text stays, are dense rows; deep ones are short lists over the
-//! root's row. Dense states without output come first, so that the hot loop asks one question a
-//! byte.
+//! The states where clean text stays are dense rows; the others are short lists over a dense row.
+//! Dense states without output come first, so that the hot loop asks one question a byte. It is
+//! written for interpreters: as few instructions a byte as can be.
 
 use crate::blob::{format, u16_at};
 
 /// Set by a sweep that found a literal of any pattern.
 pub(crate) const ANY_LITERAL: u32 = 1 << 31;
 
-/// Bits that the flags of the byte map are shifted by: below them is nothing.
-const BYTE_FLAGS: u32 = 8;
-
-/// Classes by byte, then flags by byte: two loads from one address.
-type Map = [u8; 512];
+/// Classes by byte.
+type Map = [u8; 256];
 
 #[derive(Clone, Copy)]
 pub(crate) struct Prefilter<'a> {
     hot: usize,
     dense_len: usize,
-    /// Flags of `%`.
-    percent: u32,
+    classes: usize,
+    /// The first sparse state with outputs.
+    loud: usize,
     values: &'a Map,
     urlencoded: &'a Map,
     dense: &'a [[u8; 2]],
     sparse_index: &'a [[u8; 2]],
     sparse: &'a [u8],
-    output_index: &'a [u8],
+    output_index: &'a [[u8; 2]],
     outputs: &'a [u8],
 }
 
@@ -36,14 +34,10 @@ const fn pair(entry: [u8; 2]) -> usize {
 }
 
 const ESCAPE: usize = format::ESCAPE as usize;
-static NO_MAP: Map = [0; 512];
+static NO_MAP: Map = [0; 256];
 
 fn class_of(map: &Map, byte: u8) -> usize {
     usize::from(map[usize::from(byte)])
-}
-
-fn flags_of(map: &Map, byte: u8) -> u32 {
-    u32::from(map[256 + usize::from(byte)])
 }
 
 impl<'a> Prefilter<'a> {
@@ -56,17 +50,17 @@ impl<'a> Prefilter<'a> {
         output_index: &'a [u8],
         outputs: &'a [u8],
     ) -> Self {
-        let values: &Map = maps.first_chunk().unwrap_or(&NO_MAP);
         Prefilter {
             hot: usize::from(u16_at(meta, 2)),
             dense_len: usize::from(u16_at(meta, 4)),
-            percent: flags_of(values, b'%'),
-            values,
+            classes: usize::from(u16_at(meta, 0)).max(1),
+            loud: usize::from(u16_at(meta, 8)),
+            values: maps.first_chunk().unwrap_or(&NO_MAP),
             urlencoded: maps.last_chunk().unwrap_or(&NO_MAP),
             dense: dense.as_chunks().0,
             sparse_index: sparse_index.as_chunks().0,
             sparse,
-            output_index,
+            output_index: output_index.as_chunks().0,
             outputs,
         }
     }
@@ -77,42 +71,33 @@ impl<'a> Prefilter<'a> {
     }
 
     /// Sweeps a raw urlencoded string as if it were decoded: `%41` counts as `A`, and only a `%`
-    /// that is still there after decoding sets the flag of `%`. What holds for the whole string
-    /// holds for each name and value in it.
+    /// that is still there after decoding counts as `%`. What holds for the whole string holds for
+    /// each name and value in it.
     pub(crate) fn sweep_urlencoded(&self, raw: &[u8], hits: &mut [u32]) -> u32 {
         self.run::<true>(raw, hits)
     }
 
+    #[inline]
     fn run<const URL: bool>(&self, bytes: &[u8], hits: &mut [u32]) -> u32 {
         let map = if URL { self.urlencoded } else { self.values };
         let (hot, dense) = (self.hot, self.dense);
         let mut state = 0;
-        let mut cursor = Cursor { rest: bytes, flags: 0, literals: 0, residual: false };
+        let mut cursor = Cursor { rest: bytes, flags: 0 };
         'hot: loop {
-            let mut flags = 0;
-            let rest = cursor.rest;
-            for (at, &byte) in rest.iter().enumerate() {
-                flags |= flags_of(map, byte);
-                let next = match dense.get(state + class_of(map, byte)) {
-                    Some(&next) => pair(next),
-                    None => 0,
-                };
-                if next < hot {
-                    state = next;
-                    continue;
+            let mut rest = cursor.rest.iter();
+            while let Some(&byte) = rest.next() {
+                // Outside the table is only a damaged ruleset.
+                let Some(&next) = dense.get(state + class_of(map, byte)) else { return cursor.flags };
+                let next = pair(next);
+                if next >= hot {
+                    cursor.rest = rest.as_slice();
+                    state = self.cold::<URL>(state, next, &mut cursor, hits);
+                    continue 'hot;
                 }
-                cursor.rest = rest.get(at + 1..).unwrap_or(&[]);
-                cursor.flags |= flags;
-                state = self.cold::<URL>(state, next, &mut cursor, hits);
-                continue 'hot;
+                state = next;
             }
-            cursor.flags |= flags;
-            break;
+            return cursor.flags;
         }
-        if URL && !cursor.residual {
-            cursor.flags &= !self.percent;
-        }
-        cursor.flags << BYTE_FLAGS | cursor.literals
     }
 
     /// Everything but plain dense states: outputs, escapes, deep states. Returns a hot state.
@@ -129,24 +114,18 @@ impl<'a> Prefilter<'a> {
             if next == ESCAPE {
                 next = match if URL { cursor.hex() } else { None } {
                     Some(b'%') | None => {
-                        cursor.residual = true;
-                        self.output(ESCAPE, &mut cursor.literals, hits);
+                        self.output(ESCAPE, &mut cursor.flags, hits);
                         0
                     }
-                    Some(byte) => {
-                        // Flags as for a decoded value.
-                        cursor.flags |= flags_of(self.values, byte);
-                        self.step(from, class_of(self.values, byte))
-                    }
+                    Some(byte) => self.step(from, class_of(self.values, byte)),
                 };
             }
             if next < self.hot {
                 return next;
             }
-            self.output(next, &mut cursor.literals, hits);
+            self.output(next, &mut cursor.flags, hits);
             let Some((&byte, rest)) = cursor.rest.split_first() else { return 0 };
             cursor.rest = rest;
-            cursor.flags |= flags_of(map, byte);
             from = next;
             next = self.step(from, class_of(map, byte));
         }
@@ -171,20 +150,25 @@ impl<'a> Prefilter<'a> {
         self.dense.get(state + class).map_or(0, |&next| pair(next))
     }
 
-    fn output(&self, state: usize, literals: &mut u32, hits: &mut [u32]) {
-        let index = self.output_index.as_chunks::<4>().0;
-        let Ok(found) = index.binary_search_by_key(&state, |entry| pair([entry[0], entry[1]])) else {
+    fn output(&self, state: usize, flags: &mut u32, hits: &mut [u32]) {
+        let index = if state < self.dense_len {
+            state.saturating_sub(self.hot) / self.classes
+        } else if state == ESCAPE {
+            self.output_index.len().saturating_sub(1)
+        } else if state < self.loud {
             return;
+        } else {
+            self.dense_len.saturating_sub(self.hot) / self.classes + state - self.loud
         };
-        let at = pair([index[found][2], index[found][3]]);
+        let at = self.output_index.get(index).map_or(0, |&at| pair(at));
         let list = self.outputs.get(at..).unwrap_or(&[]);
         let (count, list) = (usize::from(u16_at(list, 0)), list.get(2..).unwrap_or(&[]));
         for &output in list.as_chunks().0.iter().take(count) {
             let output = u16::from_le_bytes(output);
             if output & format::OUTPUT_FLAG != 0 {
-                *literals |= 1 << (output & 31);
+                *flags |= 1 << (output & 31);
             } else if let Some(word) = hits.get_mut(usize::from(output / 32)) {
-                *literals |= ANY_LITERAL;
+                *flags |= ANY_LITERAL;
                 *word |= 1 << (output % 32);
             }
         }
@@ -193,12 +177,7 @@ impl<'a> Prefilter<'a> {
 
 struct Cursor<'b> {
     rest: &'b [u8],
-    /// Flags of the bytes so far.
     flags: u32,
-    /// Flags of the literals so far.
-    literals: u32,
-    /// Whether a `%` was left after decoding.
-    residual: bool,
 }
 
 impl Cursor<'_> {

@@ -8,14 +8,13 @@ use picket_waf::{Transformation, Variable};
 use crate::automaton::{Automaton, JointClasses, Layout};
 use crate::error::{Error, fit};
 use crate::needs::{self, ByteSet};
-use crate::prefilter::{self, ByteFlag};
+use crate::prefilter;
 use crate::source::{Check, Operator, Source, Target};
 use crate::summary::{PatternSummary, Summary};
 use crate::{Compiled, automaton, literals};
 
-/// Bits of the flags that bytes set, and that literals set.
-const BYTE_FLAGS: std::ops::Range<u32> = 8..16;
-const LITERAL_FLAGS: std::ops::Range<u32> = 16..31;
+/// Flags that a sweep can set: one a set of triggers.
+const MAX_FLAGS: usize = 31;
 
 pub(crate) fn emit(mut source: Source) -> Result<Compiled, Error> {
     let mut emitter = Emitter::default();
@@ -88,8 +87,8 @@ struct Emitter {
     node_ids: HashMap<(usize, Option<Transformation>), usize>,
     literals: BTreeMap<Vec<u8>, Vec<u16>>,
     needs: Vec<ByteSet>,
-    byte_flags: Vec<ByteFlag>,
-    literal_flags: Vec<&'static [&'static [u8]]>,
+    /// What each flag stands for.
+    flags: Vec<Vec<Vec<u8>>>,
     summary: Summary,
 }
 
@@ -283,33 +282,28 @@ impl Emitter {
         fit("distinct sets of required bytes", number, 255)
     }
 
-    /// The flags that say whether a transformation could change a value.
+    /// The flag that says whether a transformation could change a value: what sets it are literals
+    /// like any other.
     fn triggers(&mut self, transformation: Transformation) -> Result<u32, Error> {
-        let literals = transformation.trigger_literals();
-        if literals.is_empty() {
-            let bytes = transformation.triggers();
-            if let Some(known) = self.byte_flags.iter().find(|flag| flag.bytes == bytes) {
-                return Ok(1 << known.bit);
-            }
-            let bit = BYTE_FLAGS.start + self.byte_flags.len() as u32;
-            fit::<u32>("distinct sets of trigger bytes", self.byte_flags.len() + 1, BYTE_FLAGS.len())?;
-            self.byte_flags.push(ByteFlag { bytes: bytes.to_vec(), bit });
-            return Ok(1 << bit);
+        let mut triggers: Vec<Vec<u8>> =
+            transformation.trigger_literals().iter().map(|literal| literal.to_vec()).collect();
+        if triggers.is_empty() {
+            triggers = transformation.triggers().iter().map(|&byte| vec![byte]).collect();
         }
-        let position = match self.literal_flags.iter().position(|&known| known == literals) {
-            Some(position) => position,
+        let flag = match self.flags.iter().position(|known| *known == triggers) {
+            Some(flag) => flag,
             None => {
-                let position = self.literal_flags.len();
-                fit::<u32>("distinct sets of trigger literals", position + 1, LITERAL_FLAGS.len())?;
-                self.literal_flags.push(literals);
-                let bit = LITERAL_FLAGS.start as u16 + position as u16;
-                for literal in literals {
-                    self.literals.entry(literal.to_vec()).or_default().push(format::OUTPUT_FLAG | bit);
+                let flag = self.flags.len();
+                fit::<u32>("distinct sets of triggers", flag + 1, MAX_FLAGS)?;
+                for trigger in &triggers {
+                    let output = format::OUTPUT_FLAG | flag as u16;
+                    self.literals.entry(trigger.clone()).or_default().push(output);
                 }
-                position
+                self.flags.push(triggers);
+                flag
             }
         };
-        Ok(1 << (LITERAL_FLAGS.start + position as u32))
+        Ok(1 << flag)
     }
 
     fn finish(mut self, rules: usize) -> Result<Compiled, Error> {
@@ -394,9 +388,9 @@ impl Emitter {
             pattern_records.push(0);
         }
 
-        let prefilter = prefilter::build(&self.literals, &self.byte_flags)?;
+        let prefilter = prefilter::build(&self.literals)?;
         let structural: u16 = fit("structural checks", self.structural, usize::from(u16::MAX))?;
-        let meta = [prefilter.classes, prefilter.hot, prefilter.dense_len, structural]
+        let meta = [prefilter.classes, prefilter.hot, prefilter.dense_len, structural, prefilter.loud]
             .into_iter()
             .flat_map(u16::to_le_bytes)
             .collect();

@@ -10,19 +10,15 @@ use crate::error::{Error, fit};
 /// lists: the choice changes nothing but speed and size.
 pub(crate) const CLEAN: &str = include_str!("clean.txt");
 /// Most dense rows, beyond those of the root and of single bytes.
-const DENSE_ROWS: usize = 96;
-
-/// Trigger bytes of a transformation, and the bit (8 to 15) that they set.
-pub(crate) struct ByteFlag {
-    pub bytes: Vec<u8>,
-    pub bit: u32,
-}
+const DENSE_ROWS: usize = 160;
 
 /// The sections of the sweep.
 pub(crate) struct Sections {
     pub classes: u16,
     pub hot: u16,
     pub dense_len: u16,
+    /// The first sparse state with outputs.
+    pub loud: u16,
     pub map: Vec<u8>,
     pub dense: Vec<u8>,
     pub sparse_index: Vec<u8>,
@@ -42,25 +38,27 @@ struct State {
 }
 
 /// Builds the automaton of `literals` (in lower case), each with the outputs that finding it gives.
-pub(crate) fn build(literals: &BTreeMap<Vec<u8>, Vec<u16>>, flags: &[ByteFlag]) -> Result<Sections, Error> {
-    let classes = Classes::new(literals, flags)?;
+pub(crate) fn build(literals: &BTreeMap<Vec<u8>, Vec<u16>>) -> Result<Sections, Error> {
+    let classes = Classes::new(literals)?;
     let mut literals = literals.clone();
     // A `%` never reaches the automaton: what waits for one hangs on the escape.
-    let escaped = literals.remove(&b"%"[..]);
+    let escaped = Some(literals.remove(&b"%"[..]).unwrap_or_default());
     let states = automaton(&literals, &classes);
 
     let is_dense = dense_states(&states, &classes);
-    // Dense states without outputs, dense states with outputs, sparse states.
+    // Dense states without outputs, dense states with outputs, sparse states without and with.
     let rank = |state: usize| match (is_dense[state], states[state].outputs.is_empty()) {
         (true, true) => 0,
         (true, false) => 1,
-        _ => 2,
+        (false, true) => 2,
+        (false, false) => 3,
     };
     let mut order: Vec<usize> = (0..states.len()).collect();
     order.sort_by_key(|&state| (rank(state), state));
     let stride = classes.count;
     let plain = order.iter().filter(|&&state| rank(state) == 0).count();
     let dense = order.iter().filter(|&&state| rank(state) < 2).count();
+    let silent = order.iter().filter(|&&state| rank(state) < 3).count();
     let hot = fit("prefilter entries", plain * stride, usize::from(format::ESCAPE) - 1)?;
     let dense_len: u16 = fit("prefilter entries", dense * stride, usize::from(format::ESCAPE) - 1)?;
     fit::<u16>(
@@ -81,7 +79,8 @@ pub(crate) fn build(literals: &BTreeMap<Vec<u8>, Vec<u16>>, flags: &[ByteFlag]) 
         classes: stride as u16,
         hot,
         dense_len,
-        map: classes.map(flags),
+        loud: dense_len + (silent - dense) as u16,
+        map: classes.map(),
         dense: Vec::new(),
         sparse_index: Vec::new(),
         sparse: Vec::new(),
@@ -116,17 +115,9 @@ pub(crate) fn build(literals: &BTreeMap<Vec<u8>, Vec<u16>>, flags: &[ByteFlag]) 
             }
         }
     }
-    let mut outputs: Vec<(u16, &[u16])> = states
-        .iter()
-        .enumerate()
-        .filter(|(_, state)| !state.outputs.is_empty())
-        .map(|(state, found)| (ids[state], &found.outputs[..]))
-        .chain(escaped.as_deref().map(|outputs| (format::ESCAPE, outputs)))
-        .collect();
-    outputs.sort();
-    for (id, found) in outputs {
+    let loud = order[plain..dense].iter().chain(&order[silent..]).map(|&state| &states[state].outputs);
+    for found in loud.chain(&escaped) {
         let at: u16 = fit("bytes of prefilter outputs", sections.outputs.len(), usize::from(u16::MAX))?;
-        sections.output_index.extend(id.to_le_bytes());
         sections.output_index.extend(at.to_le_bytes());
         sections.outputs.extend((found.len() as u16).to_le_bytes());
         for output in found {
@@ -219,22 +210,23 @@ struct Classes {
 }
 
 impl Classes {
-    fn new(literals: &BTreeMap<Vec<u8>, Vec<u16>>, flags: &[ByteFlag]) -> Result<Self, Error> {
-        for flag in flags {
-            // The sweep takes back the flag of a `%` that it decoded: it must not be another byte's.
-            assert!(
-                !flag.bytes.contains(&b'%') || flag.bytes == b"%",
-                "a trigger set with '%' holds nothing else"
-            );
-        }
+    fn new(literals: &BTreeMap<Vec<u8>, Vec<u16>>) -> Result<Self, Error> {
         // Class 0: every byte that is in no literal.
         let mut of = [0u8; 256];
         let mut count = 1usize;
+        // Bytes that stand for the same on their own, and in no other literal, share a class.
+        let mut alone: BTreeMap<&[u16], u8> = BTreeMap::new();
         for byte in literals.keys().flatten().copied().chain([b'%']) {
-            if of[usize::from(byte)] == 0 {
-                of[usize::from(byte)] = fit("byte classes", count, 255)?;
-                count += 1;
+            if of[usize::from(byte)] != 0 {
+                continue;
             }
+            let class: u8 = fit("byte classes", count, 255)?;
+            let elsewhere = literals.keys().any(|literal| literal.len() > 1 && literal.contains(&byte));
+            of[usize::from(byte)] = match literals.get(&[byte][..]) {
+                Some(outputs) if !elsewhere && byte != b'%' => *alone.entry(outputs).or_insert(class),
+                _ => class,
+            };
+            count += usize::from(of[usize::from(byte)] == class);
         }
         for byte in b'a'..=b'z' {
             of[usize::from(byte.to_ascii_uppercase())] = of[usize::from(byte)];
@@ -242,26 +234,10 @@ impl Classes {
         Ok(Classes { of, count, percent: of[usize::from(b'%')] })
     }
 
-    /// Two maps of classes and flags: for values, and for raw urlencoded strings, where `&` and `+`
-    /// are no content and a `+` is a blank.
-    fn map(&self, flags: &[ByteFlag]) -> Vec<u8> {
-        let mut map = Vec::new();
-        for raw in [false, true] {
-            let mut of = self.of;
-            if raw {
-                of[usize::from(b'+')] = of[usize::from(b' ')];
-            }
-            map.extend(of);
-            for byte in 0..=255u8 {
-                let mut set = 0u32;
-                for flag in flags {
-                    if flag.bytes.contains(&byte) && !(raw && matches!(byte, b'&' | b'+')) {
-                        set |= 1 << flag.bit;
-                    }
-                }
-                map.push((set >> 8) as u8);
-            }
-        }
-        map
+    /// The classes in values, and those in raw urlencoded strings, where a `+` is a blank.
+    fn map(&self) -> Vec<u8> {
+        let mut raw = self.of;
+        raw[usize::from(b'+')] = raw[usize::from(b' ')];
+        [self.of, raw].concat()
     }
 }

@@ -1,7 +1,8 @@
 //! Pattern automata: one table each, run over candidates only.
 //!
 //! Layout: `classes: u8, width: u8, starts: u16, states: u16, joint classes: u16`, then the class of
-//! each joint class, then the transitions to states of `width` bytes (its low bits, 1 or 2). Joint
+//! each joint class (a byte; with [`SPARSE`] two bits: 0 for class 0, 1 for the next class that has
+//! not been seen, 2 for one of the bytes that follow), then the transitions to states of `width` bytes (its low bits, 1 or 2). Joint
 //! classes are those of bytes that no automaton of the ruleset tells apart. The last class is the
 //! end of the input. State 0 begins a search; the first `starts` states are those in which nothing
 //! of a match has been seen.
@@ -9,8 +10,9 @@
 //! The transitions are a row of `classes` states for each state, or, with [`SPARSE`] in `width`, rows
 //! as differences: `bases: u8`, that many full rows, for each [`GROUP`] of states the offset `u16` of
 //! the first one's record, then the records: a byte of base (high bits) and count (low bits), and
-//! `class: u8, next state` for each class where the state differs from its base. Lists of keywords
-//! take a sixth of the space that way, and only suspicious values pay for it.
+//! `class: u8, next state` for each class where the state differs from its base; the count [`CHAIN`]
+//! stands for one class that leads to the state with the next number. Lists of keywords take a
+//! seventh of the space that way, and only suspicious values pay for it.
 
 use crate::blob::u16_at;
 
@@ -21,6 +23,8 @@ const HEADER_LEN: usize = 8;
 pub(crate) const SPARSE: u8 = 0x80;
 /// Low bits of a record's first byte: how many differences follow.
 const COUNT_BITS: u32 = 5;
+/// The count that stands for one class alone.
+const CHAIN: usize = 31;
 /// States that share an entry in the index of records.
 const GROUP: usize = 4;
 
@@ -45,17 +49,39 @@ impl<'a> Dfa<'a> {
         let wide = width & !SPARSE == 2;
         let starts = usize::from(u16_at(self.bytes, 2));
         let joint_classes = usize::from(u16_at(self.bytes, 6));
-        let (map, rows) = self.bytes.get(HEADER_LEN..)?.split_at_checked(joint_classes)?;
-        let class =
-            |byte: u8| map.get(usize::from(self.joint[usize::from(byte)])).map_or(0, |&class| class.into());
         let states = usize::from(u16_at(self.bytes, 4));
-        let transitions = Transitions { bytes: rows, classes, states, wide };
+        let rest = self.bytes.get(HEADER_LEN..)?;
+        let of = |map: &[u8], byte: u8| {
+            map.get(usize::from(self.joint[usize::from(byte)])).map_or(0, |&c| c.into())
+        };
         if width & SPARSE == 0 {
-            transitions.search(value, starts, class, Transitions::dense)
+            let (map, bytes) = rest.split_at_checked(joint_classes)?;
+            let transitions = Transitions { bytes, classes, states, wide };
+            transitions.search(value, starts, |byte| of(map, byte), Transitions::dense)
         } else {
-            transitions.search(value, starts, class, Transitions::sparse)
+            let mut map = [0; 256];
+            let bytes = unpack_map(rest, map.get_mut(..joint_classes)?)?;
+            let transitions = Transitions { bytes, classes, states, wide };
+            transitions.search(value, starts, |byte| of(&map, byte), Transitions::sparse)
         }
     }
+}
+
+/// Fills `map` from its packed form and returns what lies behind that.
+fn unpack_map<'a>(packed: &'a [u8], map: &mut [u8]) -> Option<&'a [u8]> {
+    let (codes, mut explicit) = packed.split_at_checked(map.len().div_ceil(4))?;
+    let mut fresh = 1;
+    for (at, class) in map.iter_mut().enumerate() {
+        match codes[at / 4] >> (at % 4 * 2) & 3 {
+            0 => {}
+            1 => {
+                *class = fresh;
+                fresh = fresh.wrapping_add(1);
+            }
+            _ => (*class, explicit) = explicit.split_first().map(|(&first, rest)| (first, rest))?,
+        }
+    }
+    Some(explicit)
 }
 
 /// The part of the table behind the classes.
@@ -119,15 +145,23 @@ impl Transitions<'_> {
         let records = index + self.states.div_ceil(GROUP) * 2;
         let group = index + state / GROUP * 2;
         let mut at = records + (byte(group) | byte(group + 1) << 8);
-        let entries = |head: usize| head & ((1 << COUNT_BITS) - 1);
+        let count = |head: usize| head & ((1 << COUNT_BITS) - 1);
         for _ in 0..state % GROUP {
-            at += 1 + entries(byte(at)) * (1 + width);
+            at += match count(byte(at)) {
+                CHAIN => 2,
+                count => 1 + count * (1 + width),
+            };
         }
         let head = byte(at);
-        for entry in 0..entries(head) {
-            let entry = at + 1 + entry * (1 + width);
-            if byte(entry) == class {
-                return self.state_at(entry + 1, 0);
+        match count(head) {
+            CHAIN if byte(at + 1) == class => return state + 1,
+            CHAIN => {}
+            count => {
+                for entry in (at + 1..).step_by(1 + width).take(count) {
+                    if byte(entry) == class {
+                        return self.state_at(entry + 1, 0);
+                    }
+                }
             }
         }
         self.state_at(1, (head >> COUNT_BITS) * self.classes + class)

@@ -103,7 +103,7 @@ pub(crate) fn compile(pattern: &str) -> Result<Automaton, String> {
             }
             text
         })?;
-    Ok(Automaton(minimise(&explore(&dfa)?)))
+    Ok(Automaton(minimise(&explore(&dfa)?).depth_first()))
 }
 
 /// Transitions by byte, the 257th at the end of the input.
@@ -206,6 +206,35 @@ impl Machine {
         (classes, representatives)
     }
 
+    /// The same with states numbered along their paths, so that a keyword's states follow each
+    /// other: their records are shorter then. The starts stay in front.
+    fn depth_first(&self) -> Self {
+        let mut order: Vec<usize> = (0..self.starts).collect();
+        let mut number = vec![usize::MAX; self.rows.len()];
+        for &start in &order {
+            number[start] = start;
+        }
+        let fresh = |state: usize, number: &[usize]| -> Vec<usize> {
+            self.rows[state]
+                .iter()
+                .rev()
+                .copied()
+                .filter(|&next| next < DEAD && number[next] == usize::MAX)
+                .collect()
+        };
+        let mut stack: Vec<usize> = (0..self.starts).rev().flat_map(|start| fresh(start, &number)).collect();
+        while let Some(state) = stack.pop() {
+            if number[state] == usize::MAX {
+                number[state] = order.len();
+                order.push(state);
+                stack.extend(fresh(state, &number));
+            }
+        }
+        let renumber = |next: usize| if next >= DEAD { next } else { number[next] };
+        let rows = order.iter().map(|&state| self.rows[state].iter().map(|&next| renumber(next)).collect());
+        Machine { rows: rows.collect(), starts: self.starts }
+    }
+
     /// The layout that `picket_waf`'s `dfa` module reads.
     fn encode(&self, layout: Layout, joint: &JointClasses) -> Result<Table, String> {
         let states = self.rows.len();
@@ -216,7 +245,7 @@ impl Machine {
         let wide = states > 0xfd;
         let width = representatives.len() + 1;
         let class_count = u8::try_from(width).map_err(|_| format!("{width} byte classes are too many"))?;
-        let map: Vec<u8> = joint.representatives.iter().map(|&byte| classes[byte] as u8).collect();
+        let (map, representatives) = joint.number(&classes, &representatives);
         let rows: Vec<Vec<u16>> = self
             .rows
             .iter()
@@ -233,12 +262,13 @@ impl Machine {
             rows.concat().into_iter().flat_map(|next| Next { next, wide }.bytes()).collect::<Vec<_>>();
         // What runs on every request is to be quick, what runs on suspicion small.
         let sparse = (layout == Layout::Compact).then(|| sparse_rows(&rows, wide)).flatten();
-        let (flag, transitions) = match sparse {
-            Some(sparse) if sparse.len() < dense.len() => (SPARSE, sparse),
-            _ => (0, dense),
+        let joint_classes = map.len();
+        let (flag, map, transitions) = match sparse {
+            Some(sparse) if sparse.len() < dense.len() => (SPARSE, pack_map(&map), sparse),
+            _ => (0, map, dense),
         };
         let mut bytes = vec![class_count, if wide { 2 } else { 1 } | flag];
-        for number in [self.starts, states, map.len()] {
+        for number in [self.starts, states, joint_classes] {
             bytes.extend((number as u16).to_le_bytes());
         }
         bytes.extend(map);
@@ -259,11 +289,53 @@ impl Next {
     }
 }
 
+impl JointClasses {
+    /// Numbers an automaton's classes: 0 that of most joint classes, the others as they come. Returns
+    /// the number for each joint class, and a byte for each number.
+    fn number(&self, classes: &[usize], representatives: &[usize]) -> (Vec<u8>, Vec<usize>) {
+        let of: Vec<usize> = self.representatives.iter().map(|&byte| classes[byte]).collect();
+        let frequency = |class: usize| of.iter().filter(|&&other| other == class).count();
+        let mut order: Vec<usize> =
+            (0..representatives.len()).max_by_key(|&class| frequency(class)).into_iter().collect();
+        for &class in &of {
+            if !order.contains(&class) {
+                order.push(class);
+            }
+        }
+        let number = |class: &usize| order.iter().position(|other| other == class).unwrap_or(0) as u8;
+        (of.iter().map(number).collect(), order.iter().map(|&class| representatives[class]).collect())
+    }
+}
+
+/// The class of each joint class in two bits: 0 is class 0, 1 the next class that has not been seen,
+/// 2 one of the bytes that follow.
+fn pack_map(map: &[u8]) -> Vec<u8> {
+    let mut packed = vec![0; map.len().div_ceil(4)];
+    let mut explicit = Vec::new();
+    let mut fresh = 1;
+    for (at, &class) in map.iter().enumerate() {
+        let code = if class == 0 {
+            0
+        } else if class == fresh {
+            fresh += 1;
+            1
+        } else {
+            explicit.push(class);
+            2
+        };
+        packed[at / 4] |= code << (at % 4 * 2);
+    }
+    packed.extend(explicit);
+    packed
+}
+
 /// In a table's width: rows are differences.
 const SPARSE: u8 = 0x80;
 /// Most rows that others differ from, and most differences: they share a byte.
 const MAX_BASES: usize = 8;
-const MAX_DIFFERENCES: usize = 31;
+const MAX_DIFFERENCES: usize = 30;
+/// A count that stands for one difference, to the state with the next number.
+const CHAIN: u8 = 31;
 /// States that share an entry in the index of records.
 const GROUP: usize = 4;
 
@@ -316,10 +388,17 @@ fn sparse_rows(rows: &[Vec<u16>], wide: bool) -> Option<Vec<u8>> {
         if differences.len() > MAX_DIFFERENCES {
             return None;
         }
-        records.push((number << 5 | differences.len()) as u8);
-        for (class, next) in differences {
-            records.push(class);
-            records.extend(Next { next, wide }.bytes());
+        match differences[..] {
+            [(class, next)] if usize::from(next) == state + 1 => {
+                records.extend([(number as u8) << 5 | CHAIN, class]);
+            }
+            _ => {
+                records.push((number << 5 | differences.len()) as u8);
+                for (class, next) in differences {
+                    records.push(class);
+                    records.extend(Next { next, wide }.bytes());
+                }
+            }
         }
     }
     let full = bases.iter().flat_map(|&base| rows[base].clone());

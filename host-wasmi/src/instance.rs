@@ -62,7 +62,7 @@ impl WasmiInstance {
                 Ok(TypedResumableCall::Finished(result)) => return Ok(result),
                 Ok(TypedResumableCall::OutOfFuel(suspended)) => {
                     let left = self.fuel_left();
-                    match self.fuel.next(left, suspended.required_fuel(), &self.store.data().0) {
+                    match self.fuel.next(left, suspended.required_fuel(), &mut self.store.data_mut().0) {
                         Ok(slice) => {
                             set_fuel(&mut self.store, slice)?;
                             call = suspended.resume(&mut self.store);

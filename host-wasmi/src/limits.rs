@@ -29,7 +29,7 @@ impl FuelSlices {
     /// The engine has `left` and needs `required` to go on: what it is to have now.
     ///
     /// `required` can be more than a slice: wasmi charges bulk operations at once.
-    pub(crate) fn next(&mut self, left: u64, required: u64, context: &CallContext) -> Result<u64, Stop> {
+    pub(crate) fn next(&mut self, left: u64, required: u64, context: &mut CallContext) -> Result<u64, Stop> {
         let lacking = required.saturating_sub(left).max(1);
         if lacking > self.kept_back {
             return Err(Stop::Fuel);

@@ -6,7 +6,7 @@ use picket_host::abi::{EXPORT_ABI, EXPORT_INPUT, EXPORT_MEMORY, HostFn, Phase};
 use picket_host::{Backend, Budget, CallContext, CompiledModule, Error, Instance, Limits, LoadError};
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, InstancePre, Linker, Module, ModuleExport, OptLevel,
-    PoolingAllocationConfig,
+    PoolingAllocationConfig, Store,
 };
 
 use crate::instance::WasmtimeInstance;
@@ -24,6 +24,8 @@ const WARM_SLOTS: u32 = 256;
 /// Bytes of a used memory that are written anew instead of being given back to the system: for the
 /// few pages that a call dirties that is cheaper than a system call and page faults.
 const KEEP_RESIDENT: usize = 1 << 20;
+/// Bytes of addresses for a memory where they are scarce: enough that a small one never moves.
+const FRUGAL: u64 = 16 << 20;
 /// Guests run on the stack of the calling thread, which usually has 2 MiB.
 const MAX_STACK: usize = 1 << 20;
 
@@ -92,11 +94,7 @@ impl Ready {
                 kind.stack_bytes
             )));
         }
-        let on_demand = || Engine::new(&config(kind.stack_bytes));
-        // A pool reserves terabytes of addresses; a container or `ulimit -v` may not grant them.
-        let engine =
-            if kind.pooled { pooled(kind.stack_bytes).or_else(|_| on_demand()) } else { on_demand() };
-        let engine = engine.map_err(LoadError::engine)?;
+        let engine = engine(kind).map_err(LoadError::engine)?;
         let mut linker = Linker::new(&engine);
         for function in HostFn::ALL {
             define_host_function(&mut linker, function).map_err(LoadError::engine)?;
@@ -104,6 +102,32 @@ impl Ready {
         let ticker = Ticker::start(&engine).map_err(LoadError::engine)?;
         Ok(Ready { engine, linker, _ticker: ticker })
     }
+}
+
+/// The fastest engine that this machine grants.
+///
+/// A pool reserves terabytes of addresses and an instance on demand still gigabytes; a container or
+/// `ulimit -v` may grant neither. The last resort checks every access instead.
+fn engine(kind: Kind) -> wasmtime::Result<Engine> {
+    if kind.pooled
+        && let Ok(engine) = pooled(kind.stack_bytes)
+    {
+        return Ok(engine);
+    }
+    let engine = Engine::new(&config(kind.stack_bytes))?;
+    if instantiates(&engine) {
+        return Ok(engine);
+    }
+    let mut frugal = config(kind.stack_bytes);
+    frugal.memory_reservation(FRUGAL).memory_reservation_for_growth(FRUGAL).memory_guard_size(1 << 16);
+    Engine::new(&frugal)
+}
+
+/// Whether an instance with a memory can be had.
+fn instantiates(engine: &Engine) -> bool {
+    // A module with a memory of one page and nothing else.
+    let module = Module::new(engine, b"\0asm\x01\0\0\0\x05\x03\x01\0\x01");
+    module.is_ok_and(|module| wasmtime::Instance::new(Store::new(engine, ()), &module, &[]).is_ok())
 }
 
 fn pooled(stack_bytes: usize) -> wasmtime::Result<Engine> {

@@ -32,8 +32,8 @@ impl WasmtimeInstance {
     ) -> Result<Self, Error> {
         let mut store = Store::new(linked.module().engine(), State(context));
         store.limiter(|state| state);
-        store.epoch_deadline_callback(|caller| {
-            if caller.data().0.deadline_passed() {
+        store.epoch_deadline_callback(|mut caller| {
+            if caller.data_mut().0.deadline_passed() {
                 Err(wasmtime::Error::new(DeadlinePassed))
             } else {
                 Ok(UpdateDeadline::Continue(1))

@@ -4,6 +4,12 @@
 pub trait Clock: Send + Sync {
     /// Microseconds since some moment of its own.
     fn monotonic_us(&self) -> u64;
+
+    /// Microseconds that the calling thread has computed, where the system tells: a deadline then
+    /// does not count the time in which other threads had the processor.
+    fn thread_us(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// The clock of the operating system.
@@ -32,5 +38,12 @@ impl Default for StdClock {
 impl Clock for StdClock {
     fn monotonic_us(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn thread_us(&self) -> Option<u64> {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        let seconds = u64::try_from(time.tv_sec).ok()?;
+        Some(seconds * 1_000_000 + u64::try_from(time.tv_nsec).ok()? / 1_000)
     }
 }

@@ -29,6 +29,15 @@ pub enum Stop {
     Engine(Box<str>),
 }
 
+/// Where a thread stood when a call first looked at the clock.
+#[derive(Clone, Copy)]
+struct Processor {
+    /// Time of the call until then.
+    before: Micros,
+    /// Processor time of the thread then.
+    mark: u64,
+}
+
 /// The host's part of an instance: budget, clock, growth, services, and the reasons for a failure that
 /// the engine cannot know.
 pub struct CallContext {
@@ -38,6 +47,8 @@ pub struct CallContext {
     budget: Budget,
     started_us: u64,
     deadline_us: u64,
+    processor: Option<Processor>,
+    waited: Micros,
     host_calls_left: u32,
     host_call_bytes_left: usize,
     panic: Option<Box<str>>,
@@ -54,6 +65,8 @@ impl CallContext {
             budget: limits.call,
             started_us: 0,
             deadline_us: 0,
+            processor: None,
+            waited: Micros(0),
             host_calls_left: 0,
             host_call_bytes_left: 0,
             panic: None,
@@ -66,6 +79,8 @@ impl CallContext {
         self.budget = *budget;
         self.started_us = self.environment.clock.monotonic_us();
         self.deadline_us = self.started_us.saturating_add(budget.deadline.0);
+        self.processor = None;
+        self.waited = Micros(0);
         self.host_calls_left = budget.host_calls;
         self.host_call_bytes_left = budget.host_call_bytes;
         self.panic = None;
@@ -75,8 +90,29 @@ impl CallContext {
     }
 
     /// Whether the call has had its time.
-    pub fn deadline_passed(&self) -> bool {
-        self.environment.clock.monotonic_us() >= self.deadline_us
+    ///
+    /// On a busy machine a thread may lose the processor for longer than a whole deadline. Where the
+    /// clock can tell, only time on the processor and time spent waiting in host functions counts: the
+    /// first look at the clock notes where the thread stands, so that a call that ends before any
+    /// look pays nothing for it.
+    pub fn deadline_passed(&mut self) -> bool {
+        let clock = &*self.environment.clock;
+        let now = clock.monotonic_us();
+        let past = now >= self.deadline_us;
+        if past && let Some(Processor { before, mark }) = self.processor {
+            let computed = clock.thread_us().unwrap_or(u64::MAX).saturating_sub(mark);
+            return before.0.saturating_add(computed).saturating_add(self.waited.0) >= self.budget.deadline.0;
+        }
+        if self.processor.is_none()
+            && let Some(mark) = clock.thread_us()
+        {
+            // How much of the time up to a first look that comes late was its own, nobody knows: it
+            // is given the benefit of the doubt for half of its deadline.
+            let before = now.saturating_sub(self.started_us).min(self.budget.deadline.0 / 2);
+            self.processor = Some(Processor { before: Micros(before), mark });
+            return false;
+        }
+        past
     }
 
     /// Time since the call began.
@@ -129,6 +165,15 @@ impl CallContext {
 
     pub(crate) fn time_left(&self) -> Micros {
         Micros(self.deadline_us.saturating_sub(self.environment.clock.monotonic_us()))
+    }
+
+    /// Runs a service that may wait: the time counts against the deadline, on the processor or not.
+    pub(crate) fn waiting<R>(&mut self, service: impl FnOnce(&CallContext) -> R) -> R {
+        let start = self.environment.clock.monotonic_us();
+        let result = service(self);
+        let end = self.environment.clock.monotonic_us();
+        self.waited = Micros(self.waited.0.saturating_add(end.saturating_sub(start)));
+        result
     }
 
     /// Charges one host call. The clock is looked at too: a guest that spends its time in host calls

@@ -105,7 +105,8 @@ fn dispatch(
         }
         HostFn::KvGet => {
             let key = call.charged(0, memory, context)?;
-            let value = context.environment().services.kv_get(context.filter(), key);
+            let value =
+                context.waiting(|context| context.environment().services.kv_get(context.filter(), key));
             match value {
                 Ok(value) => call.fill(2, &value, memory, context),
                 Err(status) => Ok(status as i64),
@@ -117,7 +118,9 @@ fn dispatch(
             let Ok(ttl_ms) = u64::try_from(call.long(4)) else {
                 return Ok(HostStatus::Invalid as i64);
             };
-            let set = context.environment().services.kv_set(context.filter(), key, value, ttl_ms);
+            let set = context.waiting(|context| {
+                context.environment().services.kv_set(context.filter(), key, value, ttl_ms)
+            });
             Ok(set.map_or_else(|status| status as i64, |()| 0))
         }
         HostFn::HttpFetch => match fetch(&call, memory, context)? {
@@ -151,7 +154,9 @@ fn fetch(
         0 => left,
         asked => left.min(crate::limits::Micros::from_millis(asked.into())),
     };
-    let reply = match context.environment().services.fetch(context.filter(), &request, timeout) {
+    let reply =
+        context.waiting(|context| context.environment().services.fetch(context.filter(), &request, timeout));
+    let reply = match reply {
         Ok(reply) => reply,
         Err(status) => return Ok(Err(status)),
     };

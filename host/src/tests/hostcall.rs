@@ -69,8 +69,12 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with(HandClock::default())
+    }
+
+    fn with(clock: HandClock) -> Self {
         let ledger = Arc::new(Ledger::default());
-        let clock = Arc::new(HandClock::default());
+        let clock = Arc::new(clock);
         let environment = Environment::new(ledger.clone(), clock.clone());
         let mut context = CallContext::new("f".into(), &Limits::WAF, Arc::new(environment));
         context.arm(&Budget { fuel: Fuel(1), deadline: Micros(100), host_calls: 3, host_call_bytes: 40 });
@@ -195,4 +199,55 @@ fn a_panics_text_is_cut_and_made_text() {
     };
     assert!(message.starts_with('\u{fffd}'));
     assert_eq!(message.chars().count(), 4096);
+}
+
+/// A call with a deadline of 100 µs on a clock that knows processor time.
+fn busy_machine() -> Bench {
+    Bench::with(HandClock(0.into(), Some(5_000.into())))
+}
+
+fn set(bench: &Bench, wall: u64, computed: u64) {
+    bench.clock.0.store(wall, Ordering::Relaxed);
+    bench.clock.1.as_ref().unwrap().store(5_000 + computed, Ordering::Relaxed);
+}
+
+#[test]
+fn time_without_the_processor_does_not_count() {
+    let mut bench = busy_machine();
+    set(&bench, 20, 20);
+    assert!(!bench.context.deadline_passed());
+    set(&bench, 9_000, 30);
+    assert!(!bench.context.deadline_passed(), "others had the processor");
+    set(&bench, 9_100, 110);
+    assert!(bench.context.deadline_passed());
+}
+
+#[test]
+fn a_first_look_that_comes_late_is_given_half_the_deadline() {
+    let mut bench = busy_machine();
+    set(&bench, 9_000, 10);
+    assert!(!bench.context.deadline_passed());
+    set(&bench, 9_040, 50);
+    assert!(!bench.context.deadline_passed());
+    set(&bench, 9_060, 61);
+    assert!(bench.context.deadline_passed());
+}
+
+#[test]
+fn time_waited_in_a_service_counts() {
+    struct Slow(Arc<HandClock>);
+    impl HostServices for Slow {
+        fn kv_get(&self, _: &str, _: &[u8]) -> Result<Vec<u8>, HostStatus> {
+            self.0.0.fetch_add(90, Ordering::Relaxed);
+            Err(HostStatus::Timeout)
+        }
+    }
+    let clock = Arc::new(HandClock(0.into(), Some(5_000.into())));
+    let environment = Environment::new(Arc::new(Slow(clock.clone())), clock);
+    let mut context = CallContext::new("f".into(), &Limits::WAF, Arc::new(environment));
+    context.arm(&Budget { deadline: Micros(100), ..Limits::WAF.call });
+    let mut get = || host_call(HostFn::KvGet, &[0, 0, 0, 0], &mut [], &mut context);
+    assert_eq!(get(), Ok(HostStatus::Timeout as i64));
+    assert_eq!(get(), Ok(HostStatus::Timeout as i64));
+    assert_eq!(get(), Err(Halt), "180 µs have gone by, though none on the processor");
 }

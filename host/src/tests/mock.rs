@@ -164,13 +164,17 @@ impl Instance for MockInstance {
     }
 }
 
-/// A clock that moves when it is told to.
+/// A clock that moves when it is told to. Whether it knows processor time is up to the test.
 #[derive(Default)]
-pub(crate) struct HandClock(pub(crate) AtomicU64);
+pub(crate) struct HandClock(pub(crate) AtomicU64, pub(crate) Option<AtomicU64>);
 
 impl Clock for HandClock {
     fn monotonic_us(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+
+    fn thread_us(&self) -> Option<u64> {
+        self.1.as_ref().map(|processor| processor.load(Ordering::Relaxed))
     }
 }
 

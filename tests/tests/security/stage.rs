@@ -24,9 +24,12 @@ pub fn module(name: &str) -> Vec<u8> {
     wat::parse_file(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// All capabilities, fail closed with 503.
+/// All capabilities, fail closed with 503, and so much time that only a test about time runs out of it.
 pub fn policy() -> Policy {
-    Policy { capabilities: CapabilitySet::ALL, ..Policy::WAF }
+    let mut policy = Policy { capabilities: CapabilitySet::ALL, ..Policy::WAF };
+    policy.limits.call.deadline = Micros::from_millis(60_000);
+    policy.limits.setup.deadline = Micros::from_millis(60_000);
+    policy
 }
 
 pub fn pooled(policy: Policy) -> Policy {

@@ -17,6 +17,8 @@ enum Message {
     Line(String),
     /// Open this from now on.
     Open(AuditSink),
+    /// Say when everything before this is written.
+    Flush(SyncSender<()>),
 }
 
 /// Where audit lines go.
@@ -44,6 +46,14 @@ impl Audit {
     pub(crate) fn reopen(&self, sink: &AuditSink) {
         // The thread ends only with the queue.
         let _ = self.queue.send(Message::Open(sink.clone()));
+    }
+
+    /// Waits until everything that was handed over is written.
+    pub(crate) fn flush(&self) {
+        let (done, written) = sync_channel(1);
+        if self.queue.send(Message::Flush(done)).is_ok() {
+            let _ = written.recv();
+        }
     }
 }
 
@@ -100,6 +110,11 @@ fn write_all(mut sink: Sink, messages: &Receiver<Message>) {
                 Message::Line(line) => {
                     lines.extend_from_slice(line.as_bytes());
                     lines.push(b'\n');
+                }
+                Message::Flush(done) => {
+                    write(&mut sink, &mut lines);
+                    // Whoever asked may have gone.
+                    let _ = done.send(());
                 }
                 Message::Open(next) => {
                     write(&mut sink, &mut lines);

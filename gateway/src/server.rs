@@ -199,14 +199,14 @@ impl Server {
             let gateway = Arc::clone(&self.gateway);
             accepting.spawn(accept(socket, entrance, gateway, Arc::clone(&graceful), stopped.clone()));
         }
-        if let Some(socket) = self.admin {
+        let admin = self.admin.map(|socket| {
             tokio::spawn(admin::serve(
                 socket,
                 Arc::clone(&self.gateway),
                 Arc::clone(&self.reloader),
                 stopped.clone(),
-            ));
-        }
+            ))
+        });
         let watching = tokio::spawn(Arc::clone(&self.reloader).watch());
 
         shutdown.await;
@@ -216,11 +216,18 @@ impl Server {
         watching.abort();
         // With the accepting tasks go their sockets and their share of `graceful`.
         while accepting.join_next().await.is_some() {}
-        let Some(graceful) = Arc::into_inner(graceful) else { return };
-        let open = graceful.count();
-        if tokio::time::timeout(patience, graceful.shutdown()).await.is_err() {
-            tracing::warn!(open, "connections were still busy when the time was over");
+        if let Some(graceful) = Arc::into_inner(graceful) {
+            let open = graceful.count();
+            if tokio::time::timeout(patience, graceful.shutdown()).await.is_err() {
+                tracing::warn!(open, "connections were still busy when the time was over");
+            }
         }
+        if let Some(admin) = admin {
+            admin.abort();
+        }
+        let audit = Arc::clone(&self.gateway.audit);
+        // A panic of the writer has been reported where it happened.
+        let _ = tokio::task::spawn_blocking(move || audit.flush()).await;
     }
 }
 

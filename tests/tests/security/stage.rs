@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use picket_host::abi::{CapabilitySet, RequestHead, TransactionLog};
 use picket_host::{
     Backend, Chain, ConfigureBuf, Environment, Error, FailureKind, Filter, HeadDecision, Isolation,
-    LoadError, OnFailure, Policy, Reply, ReplyCause, Report, Source, Transaction,
+    LoadError, Micros, OnFailure, Policy, Reply, ReplyCause, Report, Source, Transaction,
 };
 use picket_host_wasmi::WasmiBackend;
 use picket_host_wasmtime::WasmtimeBackend;

@@ -85,10 +85,12 @@ pub mod format {
         Needs = 19,
         /// The joint class of each byte, see [`Dfa`](super::super::dfa).
         JointClasses = 20,
+        /// Texts: names of headers that only checks which name them look at.
+        IgnoredHeaders = 21,
     }
 
     /// Number of sections.
-    pub const SECTIONS: usize = 21;
+    pub const SECTIONS: usize = 22;
     /// How many byte sets a pattern may ask for.
     pub const NEEDS: usize = 3;
     /// `id: u32, message: text, category: text, severity: u8, tags: u8, first tag: u16`
@@ -383,6 +385,12 @@ impl<'a> RuleSet<'a> {
             }
         }
         applies
+    }
+
+    /// Names of headers that only checks which name them look at.
+    pub(crate) fn ignored_headers(&self) -> impl Iterator<Item = &'a [u8]> {
+        let names = self.section(Section::IgnoredHeaders);
+        (0..names.len() / format::TEXT_LEN).map(move |at| self.text(names, at * format::TEXT_LEN))
     }
 
     /// Words of a pattern set.

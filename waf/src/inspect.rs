@@ -31,6 +31,8 @@ pub(crate) struct Inspector {
     rules: RuleSet<'static>,
     prefilter: Prefilter<'static>,
     interests: [Interest; Variable::COUNT],
+    /// The lengths, modulo 32, of the names of ignored headers, one bit each.
+    ignored_lengths: u32,
     config: Config,
     steps: Vec<Step>,
     /// A pattern set for each node.
@@ -53,6 +55,7 @@ impl Inspector {
             rules,
             prefilter: rules.prefilter(),
             interests: Variable::ALL.map(|variable| rules.interest(variable)),
+            ignored_lengths: rules.ignored_headers().fold(0, |set, name| set | 1 << (name.len() & 31)),
             config,
             steps: alloc::vec![Step::default(); nodes],
             hits: alloc::vec![0; nodes * rules.words()],
@@ -68,10 +71,6 @@ impl Inspector {
 
     pub(crate) fn config(&self) -> &Config {
         &self.config
-    }
-
-    pub(crate) fn rules(&self) -> &RuleSet<'static> {
-        &self.rules
     }
 
     /// Begins a transaction.
@@ -215,9 +214,7 @@ impl Inspector {
         let found = match check.operator {
             format::OP_RX => automaton.find(subject),
             // The whole check stands and falls with its first pattern.
-            format::OP_NOT_RX if pattern == check.first_pattern => {
-                self.none_matches(&check, subject).then_some(0..subject.len())
-            }
+            format::OP_NOT_RX if pattern == check.first_pattern => self.whole(&check, subject),
             _ => None,
         };
         if let Some(found) = found {
@@ -226,13 +223,28 @@ impl Inspector {
         }
     }
 
-    fn none_matches(&self, check: &Check, subject: &[u8]) -> bool {
-        (check.first_pattern..check.first_pattern + check.patterns)
-            .all(|pattern| self.rules.pattern(pattern).1.find(subject).is_none())
+    /// Puts one check to a value as it is.
+    pub(crate) fn ask(&mut self, check: &Check, variable: Variable, name: &[u8], value: &[u8]) {
+        self.matched.clear();
+        let found = match check.operator {
+            format::OP_RX => (check.first_pattern..check.first_pattern + check.patterns)
+                .find_map(|pattern| self.rules.pattern(pattern).1.find(value)),
+            _ => self.whole(check, value),
+        };
+        if let Some(found) = found {
+            self.record(check, 0, variable, name, value, &value[found]);
+        }
+    }
+
+    /// The whole subject, if no pattern of a check matches in it.
+    fn whole(&self, check: &Check, subject: &[u8]) -> Option<core::ops::Range<usize>> {
+        let matches = (check.first_pattern..check.first_pattern + check.patterns)
+            .any(|pattern| self.rules.pattern(pattern).1.find(subject).is_some());
+        (!matches).then_some(0..subject.len())
     }
 
     /// Reports a match, unless it is allowed, and counts its rule once.
-    pub(crate) fn record(
+    fn record(
         &mut self,
         check: &Check,
         owner: usize,
@@ -345,6 +357,12 @@ fn excerpt(bytes: &[u8]) -> &[u8] {
 impl Inspector {
     /// Inspects a header. The patterns that need no literal are for headers that some check names.
     pub(crate) fn header(&mut self, name: &[u8], value: &[u8], named: bool) {
+        if !named
+            && self.ignored_lengths & 1 << (name.len() & 31) != 0
+            && self.rules.ignored_headers().any(|ignored| ignored.eq_ignore_ascii_case(name))
+        {
+            return;
+        }
         self.inspect(Variable::RequestHeaders, name, value, named);
     }
 

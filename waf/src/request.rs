@@ -4,46 +4,60 @@ use alloc::vec::Vec;
 
 use picket_abi::{Octets, RequestHead};
 
-use crate::blob::{RuleSet, format};
+use crate::blob::{Check, RuleSet, format};
 use crate::body::Sink;
 use crate::inspect::Inspector;
 use crate::variable::Variable;
 
-/// The headers that some check names: counted as they pass by.
-pub(crate) struct HeaderCounts(Vec<(&'static [u8], u32)>);
+/// The headers that some check names, counted as they pass by, and the checks that ask for the
+/// counts.
+pub(crate) struct HeaderCounts {
+    names: Vec<(&'static [u8], u32)>,
+    asked: Vec<Asked>,
+}
+
+/// A check and the name (by its position) whose count it asks for.
+struct Asked {
+    check: Check,
+    name: usize,
+}
 
 impl HeaderCounts {
     pub(crate) fn new(rules: &RuleSet<'static>) -> Self {
-        let mut counts: Vec<(&'static [u8], u32)> = Vec::new();
+        let mut counts = HeaderCounts { names: Vec::new(), asked: Vec::new() };
         for index in 0..rules.structural_checks() {
-            for (_, _, name) in rules.selectors(&rules.check(index)) {
-                if !counts.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
-                    counts.push((name, 0));
+            let check = rules.check(index);
+            for (variable, exclude, name) in rules.selectors(&check) {
+                let name = counts.position(name).unwrap_or_else(|| {
+                    counts.names.push((name, 0));
+                    counts.names.len() - 1
+                });
+                let absent = check.operator == format::OP_ABSENT;
+                if !exclude && (absent || variable == Variable::HeaderCount) {
+                    counts.asked.push(Asked { check, name });
                 }
             }
         }
-        HeaderCounts(counts)
+        counts
     }
 
     fn clear(&mut self) {
-        for (_, count) in &mut self.0 {
+        for (_, count) in &mut self.names {
             *count = 0;
         }
     }
 
-    /// Counts a header. Returns whether some check names it.
-    fn add(&mut self, name: &[u8]) -> bool {
-        for (known, count) in &mut self.0 {
-            if known.len() == name.len() && known.eq_ignore_ascii_case(name) {
-                *count += 1;
-                return true;
-            }
-        }
-        false
+    fn position(&self, name: &[u8]) -> Option<usize> {
+        self.names.iter().position(|(known, _)| known.len() == name.len() && known.eq_ignore_ascii_case(name))
     }
 
-    fn of(&self, name: &[u8]) -> u32 {
-        self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map_or(0, |&(_, count)| count)
+    /// Counts a header. Returns whether some check names it.
+    fn add(&mut self, name: &[u8]) -> bool {
+        let position = self.position(name);
+        if let Some((_, count)) = position.and_then(|position| self.names.get_mut(position)) {
+            *count += 1;
+        }
+        position.is_some()
     }
 }
 
@@ -79,8 +93,10 @@ pub(crate) fn inspect_head<'a>(
         inspector.header(&header.name, &header.value, named);
     }
     // HTTP/2 has no `Host`: the authority stands for it.
-    if !head.authority.is_empty() && counts.of(b"host") == 0 {
-        counts.add(b"host");
+    if !head.authority.is_empty()
+        && let Some((_, count)) = counts.position(b"host").and_then(|host| counts.names.get_mut(host))
+    {
+        *count = (*count).max(1);
     }
     structural(inspector, counts);
     content_type
@@ -100,23 +116,14 @@ fn cookies(inspector: &mut Inspector, header: &[u8]) {
 /// The checks that ask for headers which are not there, and for how many there are.
 fn structural(inspector: &mut Inspector, counts: &HeaderCounts) {
     let mut decimal = Vec::new();
-    for index in 0..inspector.rules().structural_checks() {
-        let check = inspector.rules().check(index);
-        let absent = check.operator == format::OP_ABSENT;
-        let wanted = if absent { Variable::RequestHeaders } else { Variable::HeaderCount };
-        for at in 0..check.selectors {
-            let Some((variable, false, name)) = inspector.rules().selector(&check, at) else { continue };
-            let count = counts.of(name);
-            if variable != wanted {
-                continue;
-            }
-            if !absent {
-                decimal.clear();
-                push_decimal(&mut decimal, count);
-                inspector.value(variable, name, &decimal);
-            } else if count == 0 {
-                inspector.record(&check, 0, variable, name, b"", b"");
-            }
+    for asked in &counts.asked {
+        let (name, count) = counts.names[asked.name];
+        if asked.check.operator != format::OP_ABSENT {
+            decimal.clear();
+            push_decimal(&mut decimal, count);
+            inspector.ask(&asked.check, Variable::HeaderCount, name, &decimal);
+        } else if count == 0 {
+            inspector.ask(&asked.check, Variable::RequestHeaders, name, b"");
         }
     }
 }

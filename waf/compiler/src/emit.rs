@@ -36,6 +36,10 @@ pub(crate) fn emit(mut source: Source) -> Result<Compiled, Error> {
     for rule in &source.rules {
         emitter.rule(rule)?;
     }
+    for name in &source.ignored_headers {
+        let name = emitter.text(name)?;
+        emitter.ignored_headers.extend(name);
+    }
     emitter.finish(source.rules.len())
 }
 
@@ -53,8 +57,7 @@ fn is_structural(check: &Check) -> bool {
 
 /// The headers, if a check looks at all of them.
 fn whole_headers(check: &Check) -> Option<Variable> {
-    let whole = |target: &Target| target.variable == Variable::RequestHeaders && target.name.is_none();
-    check.targets.iter().any(whole).then_some(Variable::RequestHeaders)
+    check.targets.iter().any(Target::is_all_headers).then_some(Variable::RequestHeaders)
 }
 
 /// A pattern, as the sets need it.
@@ -79,7 +82,7 @@ struct Emitter {
     check_count: usize,
     structural: usize,
     selectors: Vec<u8>,
-    selector_count: usize,
+    selector_lists: HashMap<Vec<u8>, usize>,
     patterns: Vec<Pattern>,
     automata: Vec<(Automaton, Layout)>,
     automaton_ids: HashMap<(String, Layout), usize>,
@@ -87,6 +90,7 @@ struct Emitter {
     node_ids: HashMap<(usize, Option<Transformation>), usize>,
     literals: BTreeMap<Vec<u8>, Vec<u16>>,
     needs: Vec<ByteSet>,
+    ignored_headers: Vec<u8>,
     /// What each flag stands for.
     flags: Vec<Vec<Vec<u8>>>,
     summary: Summary,
@@ -149,8 +153,7 @@ impl Emitter {
         }
         let mut variables = 0;
         let mut selected = 0;
-        let first_selector: u16 = fit("selectors", self.selector_count, usize::from(u16::MAX))?;
-        let mut selectors = 0u16;
+        let mut list = Vec::new();
         for target in &check.targets {
             match &target.name {
                 None => variables |= target.variable.bit(),
@@ -158,14 +161,13 @@ impl Emitter {
                     if !target.exclude {
                         selected |= target.variable.bit();
                     }
-                    let name = self.text(name)?;
-                    self.selectors.extend([target.variable as u8, u8::from(target.exclude)]);
-                    self.selectors.extend(name);
-                    self.selector_count += 1;
-                    selectors += 1;
+                    list.extend([target.variable as u8, u8::from(target.exclude)]);
+                    list.extend(self.text(name)?);
                 }
             }
         }
+        let selectors: u16 = fit("selectors", list.len() / format::SELECTOR_LEN, usize::from(u16::MAX))?;
+        let first_selector = self.selector_list(list)?;
         let first_pattern: u16 = fit("patterns", self.patterns.len(), usize::from(format::OUTPUT_FLAG) - 1)?;
         let number: u16 = fit("checks", self.check_count, usize::from(u16::MAX))?;
         for pattern in &check.patterns {
@@ -272,6 +274,20 @@ impl Emitter {
             always,
         });
         Ok(())
+    }
+
+    /// Lays down a list of selectors, unless it is there already, and returns where.
+    fn selector_list(&mut self, list: Vec<u8>) -> Result<u16, Error> {
+        let position = match self.selector_lists.get(&list) {
+            Some(&known) => known,
+            None => {
+                let position = self.selectors.len() / format::SELECTOR_LEN;
+                self.selectors.extend(&list);
+                self.selector_lists.insert(list, position);
+                position
+            }
+        };
+        fit("selectors", position, usize::from(u16::MAX))
     }
 
     fn need(&mut self, set: ByteSet) -> Result<u8, Error> {
@@ -432,6 +448,7 @@ impl Emitter {
             (Section::PrefilterOutputs, prefilter.outputs),
             (Section::Automata, automata),
             (Section::JointClasses, joint.of),
+            (Section::IgnoredHeaders, self.ignored_headers),
             (Section::Needs, self.needs.iter().flat_map(|set| set.to_le_bytes()).collect()),
         ] {
             sections[section as usize] = bytes;

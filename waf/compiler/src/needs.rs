@@ -34,7 +34,8 @@ pub(crate) fn required(pattern: &str, limit: usize) -> Vec<ByteSet> {
     // A set that holds another adds nothing.
     let mut kept: Vec<ByteSet> = Vec::new();
     for set in sets {
-        if !kept.iter().any(|&known| known & set == known) {
+        let is_superset = |known: &ByteSet| known & !set == 0;
+        if !kept.iter().any(is_superset) {
             kept.push(set);
         }
     }

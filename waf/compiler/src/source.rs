@@ -12,8 +12,17 @@ use crate::error::Error;
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
+    headers: Headers,
+    #[serde(default)]
     pipeline: Vec<PipelineEntry>,
     rule: Vec<RuleEntry>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Headers {
+    /// Names that checks on all headers leave out.
+    ignore: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -82,6 +91,13 @@ pub(crate) struct Target {
     pub exclude: bool,
 }
 
+impl Target {
+    /// Whether it is every header.
+    pub(crate) fn is_all_headers(&self) -> bool {
+        self.variable == Variable::RequestHeaders && self.name.is_none()
+    }
+}
+
 pub(crate) struct Check {
     pub targets: Vec<Target>,
     /// At least one; the one without transformations if the source names none.
@@ -102,6 +118,8 @@ pub(crate) struct Rule {
 }
 
 pub(crate) struct Source {
+    /// Names of headers that only checks which name them look at.
+    pub ignored_headers: Vec<String>,
     pub rules: Vec<Rule>,
 }
 
@@ -127,9 +145,19 @@ impl Source {
             if rules.iter().any(|rule| rule.id == entry.id) {
                 return Err(Error::rule(entry.id, "id", "another rule has it already"));
             }
-            rules.push(Rule::parse(entry, &pipelines)?);
+            let mut rule = Rule::parse(entry, &pipelines)?;
+            for check in &mut rule.checks {
+                if check.targets.iter().any(Target::is_all_headers) {
+                    check.targets.extend(file.headers.ignore.iter().map(|name| Target {
+                        variable: Variable::RequestHeaders,
+                        name: Some(name.clone()),
+                        exclude: true,
+                    }));
+                }
+            }
+            rules.push(rule);
         }
-        Ok(Source { rules })
+        Ok(Source { ignored_headers: file.headers.ignore, rules })
     }
 }
 

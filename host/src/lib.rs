@@ -17,7 +17,8 @@
 //! 5. **Nothing is held longer than its transaction.** An old filter is freed with the last
 //!    transaction that began on it.
 //!
-//! The crate is `no_std` and needs `alloc`. The feature `std` adds [`StdClock`] and locks that sleep.
+//! The crate is `no_std` and needs `alloc`. The feature `std` adds `StdClock`, which also
+//! tells processor time, and locks that sleep.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

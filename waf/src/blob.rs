@@ -9,6 +9,7 @@ use core::fmt;
 use crate::crc::crc32;
 use crate::dfa::Dfa;
 use crate::prefilter::Prefilter;
+use crate::present::ByteSets;
 use crate::transform::Transformation;
 use crate::variable::Variable;
 use picket_abi::Severity;
@@ -71,8 +72,8 @@ pub mod format {
         PrefilterDense = 13,
         /// `u16` a sparse state: offset of its list.
         PrefilterSparseIndex = 14,
-        /// Lists: `count: u8, base: u16`, then `class: u8, next: u16` each; for any other class the row of
-        /// the dense state `base` counts.
+        /// Lists: `count: u8, base: u8`, then `class: u8, next: u16` each; for any other class dense row
+        /// number `base` counts.
         PrefilterSparse = 15,
         /// `u16` offsets of the outputs: of the dense states that have some, of the sparse ones, of
         /// [`ESCAPE`].
@@ -81,7 +82,7 @@ pub mod format {
         PrefilterOutputs = 17,
         /// Pattern automata, see [`Dfa`](super::super::dfa).
         Automata = 18,
-        /// Byte sets of 16 bytes, one bit an ASCII byte. The first is empty and asks for nothing.
+        /// A `u32` a byte: the byte sets it is in, one bit each, and [`SPECIAL_BYTE`].
         Needs = 19,
         /// The joint class of each byte, see [`Dfa`](super::super::dfa).
         JointClasses = 20,
@@ -91,8 +92,10 @@ pub mod format {
 
     /// Number of sections.
     pub const SECTIONS: usize = 22;
-    /// How many byte sets a pattern may ask for.
-    pub const NEEDS: usize = 3;
+    /// Most byte sets that the patterns of a ruleset ask for.
+    pub const NEEDS: usize = 31;
+    /// In [`Section::Needs`]: the byte is no content in a raw urlencoded string (`=`, `&`, `%`, `+`).
+    pub const SPECIAL_BYTE: u32 = 1 << 31;
     /// `id: u32, message: text, category: text, severity: u8, tags: u8, first tag: u16`
     pub const RULE_LEN: usize = 20;
     /// `rule: u16, reserved: u8, operator: u8, variables: u32, first selector: u16, selectors: u16,
@@ -104,8 +107,8 @@ pub mod format {
     /// (0: no rule looks at it), the flags that make one of them change something, and whether a
     /// pattern runs without a literal
     pub const VARIABLE_LEN: usize = 12;
-    /// `automaton: u32, check: u16`, then [`NEEDS`] numbers of byte sets, `u8` each, and a byte of
-    /// padding. A value without a byte of each set does not match.
+    /// `automaton: u32, check: u16, needs: u32`: a value without a byte of each set whose bit is in
+    /// `needs` does not match
     pub const PATTERN_LEN: usize = 10;
     /// `parent: u8, transformation: u8, reserved: u16, trigger flags: u32`
     pub const NODE_LEN: usize = 8;
@@ -405,14 +408,13 @@ impl<'a> RuleSet<'a> {
         (usize::from(u16_at(record, 4)), Dfa::new(self.joint, automaton))
     }
 
-    /// Whether a value with these bytes can match a pattern.
-    pub(crate) fn is_possible(&self, pattern: usize, present: &[u32; 4]) -> bool {
-        let record = record(self.section(Section::Patterns), pattern, format::PATTERN_LEN);
-        let needs = self.section(Section::Needs);
-        record.iter().skip(6).take(format::NEEDS).all(|&set| {
-            set == 0
-                || (0..4).any(|word| u32_at(needs, usize::from(set) * 16 + word * 4) & present[word] != 0)
-        })
+    /// Whether a value with bytes of these sets can match a pattern.
+    pub(crate) fn is_possible(&self, pattern: usize, present: u32) -> bool {
+        u32_at(self.section(Section::Patterns), pattern * format::PATTERN_LEN + 6) & !present == 0
+    }
+
+    pub(crate) fn byte_sets(&self) -> ByteSets<'a> {
+        ByteSets::new(self.section(Section::Needs))
     }
 
     pub(crate) fn node_count(&self) -> usize {

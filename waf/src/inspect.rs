@@ -8,6 +8,7 @@ use crate::blob::{Check, Interest, RuleSet, format};
 use crate::body::Sink;
 use crate::config::Config;
 use crate::prefilter::{ANY_LITERAL, Prefilter};
+use crate::present::ByteSets;
 use crate::urlencoded;
 use crate::variable::Variable;
 
@@ -30,6 +31,7 @@ struct Step {
 pub(crate) struct Inspector {
     rules: RuleSet<'static>,
     prefilter: Prefilter<'static>,
+    byte_sets: ByteSets<'static>,
     interests: [Interest; Variable::COUNT],
     /// The lengths, modulo 32, of the names of ignored headers, one bit each.
     ignored_lengths: u32,
@@ -54,6 +56,7 @@ impl Inspector {
         Inspector {
             rules,
             prefilter: rules.prefilter(),
+            byte_sets: rules.byte_sets(),
             interests: Variable::ALL.map(|variable| rules.interest(variable)),
             ignored_lengths: rules.ignored_headers().fold(0, |set, name| set | 1 << (name.len() & 31)),
             config,
@@ -106,7 +109,7 @@ impl Inspector {
         let Some(hits) = self.hits.get_mut(node * words..(node + 1) * words) else { return 0 };
         hits.fill(0);
         let mut flags = self.prefilter.sweep(value, hits);
-        if flags & ANY_LITERAL != 0 && !refine(&self.rules, hits, value) {
+        if flags & ANY_LITERAL != 0 && !refine(&self.rules, hits, self.byte_sets.in_value(value)) {
             flags &= !ANY_LITERAL;
         }
         flags
@@ -326,22 +329,15 @@ impl Inspector {
     }
 }
 
-/// Drops the patterns for which `value` lacks a byte that they need. Returns whether any is left.
-#[inline(never)]
-fn refine(rules: &RuleSet<'_>, hits: &mut [u32], value: &[u8]) -> bool {
-    let mut present = [0u32; 8];
-    for &byte in value {
-        present[usize::from(byte / 32)] |= 1 << (byte % 32);
-    }
-    let [a, b, c, d, ..] = present;
-    let ascii = [a, b, c, d];
+/// Drops the patterns that need a byte of a set which has none there. Returns whether any is left.
+fn refine(rules: &RuleSet<'_>, hits: &mut [u32], present: u32) -> bool {
     let mut any = false;
     for (word, hits) in hits.iter_mut().enumerate().filter(|(_, hits)| **hits != 0) {
         let mut bits = *hits;
         while bits != 0 {
             let bit = bits & bits.wrapping_neg();
             bits ^= bit;
-            if !rules.is_possible(word * 32 + bit.trailing_zeros() as usize, &ascii) {
+            if !rules.is_possible(word * 32 + bit.trailing_zeros() as usize, present) {
                 *hits ^= bit;
             }
         }
@@ -386,7 +382,10 @@ impl Sink for Inspector {
         let words = self.words();
         let Some(hits) = self.hits.get_mut(..words) else { return };
         hits.fill(0);
-        let flags = self.prefilter.sweep_urlencoded(raw, hits);
+        let mut flags = self.prefilter.sweep_urlencoded(raw, hits);
+        if flags & ANY_LITERAL != 0 && !refine(&self.rules, hits, self.byte_sets.in_urlencoded(raw)) {
+            flags &= !ANY_LITERAL;
+        }
         if self.is_suspicious(Variable::Args, flags) || self.is_suspicious(Variable::ArgsNames, flags) {
             self.pairs(raw);
         }

@@ -30,6 +30,7 @@ mod crc;
 mod dfa;
 mod inspect;
 mod prefilter;
+mod present;
 mod request;
 mod transform;
 mod urlencoded;

@@ -137,13 +137,13 @@ impl<'a> Prefilter<'a> {
         }
         let list = self.sparse_index.get(state - self.dense_len).map_or(0, |&at| pair(at));
         let list = self.sparse.get(list..).unwrap_or(&[]);
-        let [count, low, high, list @ ..] = list else { return 0 };
+        let [count, base, list @ ..] = list else { return 0 };
         for entry in list.as_chunks::<3>().0.iter().take(usize::from(*count)) {
             if usize::from(entry[0]) == class {
                 return pair([entry[1], entry[2]]);
             }
         }
-        self.row(pair([*low, *high]), class)
+        self.row(usize::from(*base) * self.classes, class)
     }
 
     fn row(&self, state: usize, class: usize) -> usize {

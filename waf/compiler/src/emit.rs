@@ -15,11 +15,12 @@ use crate::{Compiled, automaton, literals};
 
 /// Flags that a sweep can set: one a set of triggers.
 const MAX_FLAGS: usize = 31;
+/// Most byte sets that one pattern asks for.
+const NEEDS_OF_A_PATTERN: usize = 3;
 
 pub(crate) fn emit(mut source: Source) -> Result<Compiled, Error> {
     let mut emitter = Emitter::default();
     emitter.node(0, None)?;
-    emitter.needs.push(0);
     // Structural checks come first, so that the engine finds them without a search.
     for structural in [true, false] {
         for (index, rule) in source.rules.iter_mut().enumerate() {
@@ -65,7 +66,7 @@ struct Pattern {
     rule: u32,
     automaton: usize,
     check: u16,
-    needs: [u8; format::NEEDS],
+    needs: Vec<ByteSet>,
     variables: u32,
     nodes: Vec<usize>,
     always: bool,
@@ -89,7 +90,6 @@ struct Emitter {
     nodes: Vec<(usize, Option<Transformation>)>,
     node_ids: HashMap<(usize, Option<Transformation>), usize>,
     literals: BTreeMap<Vec<u8>, Vec<u16>>,
-    needs: Vec<ByteSet>,
     ignored_headers: Vec<u8>,
     /// What each flag stands for.
     flags: Vec<Vec<Vec<u8>>>,
@@ -239,7 +239,7 @@ impl Emitter {
         }
         // A pattern that is negated must run, whatever bytes there are.
         let needs = match check.operator {
-            Operator::Rx => needs::required(pattern, format::NEEDS),
+            Operator::Rx => needs::required(pattern, NEEDS_OF_A_PATTERN),
             _ => Vec::new(),
         };
         let clean_hits = prefilter::CLEAN
@@ -260,15 +260,11 @@ impl Emitter {
             bytes: 0,
             literals: literals.iter().flatten().map(|literal| literal.escape_ascii().to_string()).collect(),
         });
-        let mut numbers = [0u8; format::NEEDS];
-        for (number, set) in numbers.iter_mut().zip(needs) {
-            *number = self.need(set)?;
-        }
         self.patterns.push(Pattern {
             rule: id,
             automaton,
             check: number,
-            needs: numbers,
+            needs,
             variables,
             nodes: nodes.to_vec(),
             always,
@@ -288,14 +284,6 @@ impl Emitter {
             }
         };
         fit("selectors", position, usize::from(u16::MAX))
-    }
-
-    fn need(&mut self, set: ByteSet) -> Result<u8, Error> {
-        let number = self.needs.iter().position(|&known| known == set).unwrap_or_else(|| {
-            self.needs.push(set);
-            self.needs.len() - 1
-        });
-        fit("distinct sets of required bytes", number, 255)
     }
 
     /// The flag that says whether a transformation could change a value: what sets it are literals
@@ -377,6 +365,13 @@ impl Emitter {
             }
         }
 
+        let needs: Vec<Vec<ByteSet>> = self.patterns.iter().map(|pattern| pattern.needs.clone()).collect();
+        let needs = needs::choose(&needs, format::NEEDS);
+        let byte_sets = (0..=255u8).flat_map(|byte| {
+            let special = if matches!(byte, b'=' | b'&' | b'%' | b'+') { format::SPECIAL_BYTE } else { 0 };
+            let sets = needs.iter().enumerate().filter(|(_, set)| byte < 128 && *set >> byte & 1 != 0);
+            sets.fold(special, |mask, (bit, _)| mask | 1 << bit).to_le_bytes()
+        });
         let joint = JointClasses::of(self.automata.iter().map(|(automaton, _)| automaton))
             .ok_or(Error::TooLarge { what: "joint byte classes", found: 256, limit: 255 })?;
         let mut automata: Vec<u8> = Vec::new();
@@ -400,8 +395,10 @@ impl Emitter {
             };
             pattern_records.extend(at.to_le_bytes());
             pattern_records.extend(pattern.check.to_le_bytes());
-            pattern_records.extend(pattern.needs);
-            pattern_records.push(0);
+            let bit =
+                |set: &ByteSet| needs.iter().position(|known| known == set).map_or(0, |bit| 1u32 << bit);
+            let mask = pattern.needs.iter().fold(0, |mask, set| mask | bit(set));
+            pattern_records.extend(mask.to_le_bytes());
         }
 
         let prefilter = prefilter::build(&self.literals)?;
@@ -449,7 +446,7 @@ impl Emitter {
             (Section::Automata, automata),
             (Section::JointClasses, joint.of),
             (Section::IgnoredHeaders, self.ignored_headers),
-            (Section::Needs, self.needs.iter().flat_map(|set| set.to_le_bytes()).collect()),
+            (Section::Needs, byte_sets.collect()),
         ] {
             sections[section as usize] = bytes;
         }

@@ -4,11 +4,15 @@
 //! alternation the literals of every branch. Nothing is guessed: a set that comes out of here is
 //! complete, or there is none.
 
+use std::sync::LazyLock;
+
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
+use crate::prefilter::CLEAN;
+
 /// Longest literal that is kept, in bytes: each costs states.
-const MAX_LEN: usize = 5;
+const MAX_LEN: usize = 4;
 /// Most literals for one stretch of text.
 const MAX_SET: usize = 24;
 /// Most literals for a pattern.
@@ -70,31 +74,40 @@ fn rarity(literal: &[u8]) -> u32 {
     literal.iter().map(|&byte| weight(byte)).sum()
 }
 
-/// Cuts a literal to its rarest stretch.
+/// How many lines of clean text hold a literal.
+fn clean_lines(literal: &[u8]) -> usize {
+    static LINES: LazyLock<Vec<Vec<u8>>> =
+        LazyLock::new(|| CLEAN.lines().map(|line| line.to_ascii_lowercase().into_bytes()).collect());
+    LINES.iter().filter(|line| line.windows(literal.len()).any(|part| part == literal)).count()
+}
+
+/// Cuts a literal to the stretch that clean text holds least often, then to the rarest.
 fn shorten(literal: &mut Vec<u8>) {
     if literal.len() > MAX_LEN {
         // The first of equals: literals that begin alike share states.
         let best = literal
             .windows(MAX_LEN)
             .enumerate()
-            .max_by_key(|(at, window)| (rarity(window), std::cmp::Reverse(*at)))
+            .min_by_key(|(at, window)| (clean_lines(window), std::cmp::Reverse(rarity(window)), *at))
             .map_or(0, |(at, _)| at);
         *literal = literal[best..best + MAX_LEN].to_vec();
     }
 }
 
-/// How good a set is: its weakest literal counts; beyond the kept length nothing is gained.
-fn quality(literals: &Literals) -> u32 {
-    let weakest = literals
+/// How good a set is: its weakest literal counts, and every line of clean text that holds one of
+/// them. Beyond the kept length nothing is gained.
+fn quality(literals: &Literals) -> i64 {
+    let shortened: Literals = literals
         .iter()
         .map(|literal| {
             let mut literal = literal.clone();
             shorten(&mut literal);
-            rarity(&literal)
+            literal
         })
-        .min()
-        .unwrap_or(0);
-    weakest.saturating_sub(literals.len() as u32)
+        .collect();
+    let weakest = shortened.iter().map(|literal| rarity(literal)).min().unwrap_or(0);
+    let clean: usize = shortened.iter().map(|literal| clean_lines(literal)).sum();
+    i64::from(weakest) - literals.len() as i64 - 8 * clean as i64
 }
 
 fn better(left: Option<Literals>, right: Option<Literals>) -> Option<Literals> {
@@ -256,14 +269,14 @@ mod tests {
 
     #[test]
     fn finds_the_rarest_stretch() {
-        assert_eq!(of(r"\bunion\b\s+(all\s+)?select\b"), ["selec"]);
-        assert_eq!(of(r"<\s*script\b"), ["scrip"]);
-        assert_eq!(of("(exec|xp_cmdshell)"), ["exec", "xp_cm"]);
-        assert_eq!(of(r"on(load|error)\s*="), ["nload", "onerr"]);
-        assert_eq!(of("information_schema"), ["n_sch"]);
+        assert_eq!(of(r"\bunion\b\s+(all\s+)?select\b"), ["elec"]);
+        assert_eq!(of(r"<\s*script\b"), ["crip"]);
+        assert_eq!(of("(exec|xp_cmdshell)"), ["exec", "xp_c"]);
+        assert_eq!(of(r"on(load|error)\s*="), ["load", "oner"]);
+        assert_eq!(of("information_schema"), ["_sch"]);
         assert_eq!(of(r"\d+"), [""; 0]);
         assert_eq!(of("a?b?"), [""; 0]);
-        assert_eq!(of(r"drop\s+table"), ["table"]);
+        assert_eq!(of(r"drop\s+table"), ["drop"]);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! signs around them. A value that has the word but none of the signs is dropped after one look at
 //! the set of its bytes.
 
+use std::collections::BTreeMap;
+
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
@@ -41,6 +43,18 @@ pub(crate) fn required(pattern: &str, limit: usize) -> Vec<ByteSet> {
     }
     kept.truncate(limit);
     kept
+}
+
+/// The sets worth asking for: those that spare most runs, over all patterns that need them.
+pub(crate) fn choose(all: &[Vec<ByteSet>], most: usize) -> Vec<ByteSet> {
+    let lines = CLEAN.lines().count();
+    let mut gain: BTreeMap<ByteSet, usize> = BTreeMap::new();
+    for &set in all.iter().flatten() {
+        *gain.entry(set).or_default() += lines - frequency(set);
+    }
+    let mut sets: Vec<(ByteSet, usize)> = gain.into_iter().collect();
+    sets.sort_by_key(|&(set, gain)| (std::cmp::Reverse(gain), set));
+    sets.into_iter().take(most).map(|(set, _)| set).collect()
 }
 
 /// How many lines of clean text have a byte of the set.

@@ -10,7 +10,7 @@ use crate::error::{Error, fit};
 /// lists: the choice changes nothing but speed and size.
 pub(crate) const CLEAN: &str = include_str!("clean.txt");
 /// Most dense rows, beyond those of the root and of single bytes.
-const DENSE_ROWS: usize = 160;
+const DENSE_ROWS: usize = 128;
 
 /// The sections of the sweep.
 pub(crate) struct Sections {
@@ -108,7 +108,7 @@ pub(crate) fn build(literals: &BTreeMap<Vec<u8>, Vec<u16>>) -> Result<Sections, 
                 .filter(|&(class, target)| target != next(base, class))
                 .collect();
             sections.sparse.push(differing.len() as u8);
-            sections.sparse.extend(ids[base].to_le_bytes());
+            sections.sparse.push(fit("dense prefilter rows", usize::from(ids[base]) / stride, 255)?);
             for (class, target) in differing {
                 sections.sparse.push(class);
                 sections.sparse.extend(target.to_le_bytes());

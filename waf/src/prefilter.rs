@@ -77,67 +77,55 @@ impl<'a> Prefilter<'a> {
         self.run::<true>(raw, hits)
     }
 
-    #[inline]
+    #[inline(never)]
     fn run<const URL: bool>(&self, bytes: &[u8], hits: &mut [u32]) -> u32 {
         let map = if URL { self.urlencoded } else { self.values };
         let (hot, dense) = (self.hot, self.dense);
+        let mut flags = 0;
         let mut state = 0;
-        let mut cursor = Cursor { rest: bytes, flags: 0 };
-        'hot: loop {
-            let mut rest = cursor.rest.iter();
-            while let Some(&byte) = rest.next() {
-                // Outside the table is only a damaged ruleset.
-                let Some(&next) = dense.get(state + class_of(map, byte)) else { return cursor.flags };
-                let next = pair(next);
-                if next >= hot {
-                    cursor.rest = rest.as_slice();
-                    state = self.cold::<URL>(state, next, &mut cursor, hits);
+        let mut rest = bytes.iter();
+        'hot: while let Some(&byte) = rest.next() {
+            // Outside the table is only a damaged ruleset.
+            let Some(&next) = dense.get(state + class_of(map, byte)) else { return flags };
+            let mut next = pair(next);
+            if next < hot {
+                state = next;
+                continue;
+            }
+            // Everything else: escapes, outputs, deep states.
+            let mut from = state;
+            loop {
+                if next == ESCAPE {
+                    next = match if URL { take_hex(&mut rest) } else { None } {
+                        Some(b'%') | None => {
+                            self.output(ESCAPE, &mut flags, hits);
+                            0
+                        }
+                        Some(byte) => self.step(from, class_of(self.values, byte)),
+                    };
+                }
+                if next < hot {
+                    state = next;
                     continue 'hot;
                 }
-                state = next;
+                if next < self.dense_len || next >= self.loud {
+                    self.output(next, &mut flags, hits);
+                }
+                let Some(&byte) = rest.next() else { return flags };
+                from = next;
+                next = self.step(from, class_of(map, byte));
             }
-            return cursor.flags;
         }
+        flags
     }
 
-    /// Everything but plain dense states: outputs, escapes, deep states. Returns a hot state.
-    #[inline(never)]
-    fn cold<const URL: bool>(
-        &self,
-        mut from: usize,
-        mut next: usize,
-        cursor: &mut Cursor<'_>,
-        hits: &mut [u32],
-    ) -> usize {
-        let map = if URL { self.urlencoded } else { self.values };
-        loop {
-            if next == ESCAPE {
-                next = match if URL { cursor.hex() } else { None } {
-                    Some(b'%') | None => {
-                        self.output(ESCAPE, &mut cursor.flags, hits);
-                        0
-                    }
-                    Some(byte) => self.step(from, class_of(self.values, byte)),
-                };
-            }
-            if next < self.hot {
-                return next;
-            }
-            self.output(next, &mut cursor.flags, hits);
-            let Some((&byte, rest)) = cursor.rest.split_first() else { return 0 };
-            cursor.rest = rest;
-            from = next;
-            next = self.step(from, class_of(map, byte));
-        }
-    }
-
+    #[inline]
     fn step(&self, state: usize, class: usize) -> usize {
         if state < self.dense_len {
             return self.row(state, class);
         }
         let list = self.sparse_index.get(state - self.dense_len).map_or(0, |&at| pair(at));
-        let list = self.sparse.get(list..).unwrap_or(&[]);
-        let [count, base, list @ ..] = list else { return 0 };
+        let Some([count, base, list @ ..]) = self.sparse.get(list..) else { return 0 };
         for entry in list.as_chunks::<3>().0.iter().take(usize::from(*count)) {
             if usize::from(entry[0]) == class {
                 return pair([entry[1], entry[2]]);
@@ -150,13 +138,12 @@ impl<'a> Prefilter<'a> {
         self.dense.get(state + class).map_or(0, |&next| pair(next))
     }
 
+    #[inline(never)]
     fn output(&self, state: usize, flags: &mut u32, hits: &mut [u32]) {
         let index = if state < self.dense_len {
             state.saturating_sub(self.hot) / self.classes
         } else if state == ESCAPE {
             self.output_index.len().saturating_sub(1)
-        } else if state < self.loud {
-            return;
         } else {
             self.dense_len.saturating_sub(self.hot) / self.classes + state - self.loud
         };
@@ -175,17 +162,11 @@ impl<'a> Prefilter<'a> {
     }
 }
 
-struct Cursor<'b> {
-    rest: &'b [u8],
-    flags: u32,
-}
-
-impl Cursor<'_> {
-    /// Takes two hexadecimal digits, if they stand here.
-    fn hex(&mut self) -> Option<u8> {
-        let (digits, rest) = self.rest.split_first_chunk::<2>()?;
-        let byte = crate::transform::hex(digits[0])? << 4 | crate::transform::hex(digits[1])?;
-        self.rest = rest;
-        Some(byte)
-    }
+/// Takes two hexadecimal digits, if they stand here.
+#[inline(never)]
+fn take_hex(rest: &mut core::slice::Iter<'_, u8>) -> Option<u8> {
+    let [high, low, tail @ ..] = rest.as_slice() else { return None };
+    let byte = crate::transform::hex(*high)? << 4 | crate::transform::hex(*low)?;
+    *rest = tail.iter();
+    Some(byte)
 }

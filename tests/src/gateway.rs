@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use crate::guests::{cargo, lock, run};
+use crate::guests::run;
 
 /// The longest a test waits for something that will happen: it bounds a hang, it measures nothing.
 pub const WAIT: Duration = Duration::from_secs(60);
@@ -232,13 +232,12 @@ impl Drop for Folder {
     }
 }
 
-/// The `picket` binary of the profile this test was built with.
-///
-/// Cargo does not build another package's binary for a test, so that is done here once, under a
-/// lock. `PICKET_BIN` names a binary to take instead.
+/// The `picket` binary of the profile this test was built with: the gateway's own `main`, which is
+/// also a binary of this package, so that cargo has built it before any test runs. `PICKET_BIN` names
+/// a binary to take instead.
 ///
 /// # Panics
-/// If it cannot be built.
+/// If it is not there.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
@@ -247,18 +246,9 @@ pub fn binary() -> &'static Path {
         }
         // The test runs as <target>/<profile>/deps/<name>-<hash>.
         let test = std::env::current_exe().expect("a process knows its executable");
-        let profile_folder = test.ancestors().nth(2).expect("test binaries lie in <profile>/deps");
-        let target = profile_folder.parent().expect("the profile's folder lies in the target folder");
-        let profile = match profile_folder.file_name().and_then(|name| name.to_str()) {
-            Some("debug") | None => "dev",
-            Some(name) => name,
-        };
-        let _lock = lock("picket-binary");
-        // The whole workspace decides on the features of shared dependencies, as in
-        // `cargo test --workspace`: with `-p picket` they would all be built a second time.
-        run(Command::new(cargo())
-            .args(["build", "--workspace", "--bin", "picket", "--profile", profile, "--target-dir"])
-            .arg(target));
-        profile_folder.join("picket")
+        let profile = test.ancestors().nth(2).expect("test binaries lie in <profile>/deps");
+        let binary = profile.join("picket-under-test").with_extension(std::env::consts::EXE_EXTENSION);
+        assert!(binary.is_file(), "cargo has not built {}", binary.display());
+        binary
     })
 }

@@ -36,7 +36,7 @@ fn build() -> PathBuf {
 }
 
 /// Holds the lock called `name` until the file is dropped.
-pub(crate) fn lock(name: &str) -> File {
+fn lock(name: &str) -> File {
     let folder = workspace().join("target");
     std::fs::create_dir_all(&folder).expect("the target folder can be made");
     let file = File::create(folder.join(format!("{name}.lock"))).expect("a lock file can be made");
@@ -45,7 +45,7 @@ pub(crate) fn lock(name: &str) -> File {
 }
 
 /// The cargo that runs this test, or the one on the path.
-pub(crate) fn cargo() -> std::ffi::OsString {
+fn cargo() -> std::ffi::OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 

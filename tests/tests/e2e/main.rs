@@ -30,7 +30,6 @@ struct Config {
     names: Vec<String>,
     chain: String,
     listener: String,
-    rest: String,
 }
 
 impl Config {
@@ -41,7 +40,6 @@ impl Config {
             names: Vec::new(),
             chain: String::new(),
             listener: String::new(),
-            rest: String::new(),
         }
     }
 
@@ -75,14 +73,8 @@ impl Config {
         self
     }
 
-    /// Further sections.
-    fn rest(mut self, sections: &str) -> Config {
-        self.rest.push_str(sections);
-        self
-    }
-
     fn text(&self) -> String {
-        let Config { upstream, filters, chain, listener, rest, .. } = self;
+        let Config { upstream, filters, chain, listener, .. } = self;
         let names = self.names.join(", ");
         format!(
             r#"
@@ -102,7 +94,6 @@ filters = [{names}]
 [[route]]
 name = "all"
 upstream = "app"
-{rest}
 "#
         )
     }

@@ -351,15 +351,14 @@ fn excerpt(bytes: &[u8]) -> &[u8] {
 }
 
 impl Inspector {
-    /// Inspects a header. The patterns that need no literal are for headers that some check names.
-    pub(crate) fn header(&mut self, name: &[u8], value: &[u8], named: bool) {
-        if !named
-            && self.ignored_lengths & 1 << (name.len() & 31) != 0
+    /// Inspects a header, but for the checks that name it.
+    pub(crate) fn header(&mut self, name: &[u8], value: &[u8]) {
+        if self.ignored_lengths & 1 << (name.len() & 31) != 0
             && self.rules.ignored_headers().any(|ignored| ignored.eq_ignore_ascii_case(name))
         {
             return;
         }
-        self.inspect(Variable::RequestHeaders, name, value, named);
+        self.inspect(Variable::RequestHeaders, name, value, false);
     }
 
     fn inspect(&mut self, variable: Variable, name: &[u8], value: &[u8], always: bool) {

@@ -13,7 +13,10 @@ use crate::variable::Variable;
 /// counts.
 pub(crate) struct HeaderCounts {
     names: Vec<(&'static [u8], u32)>,
+    /// Checks of counts and of absence.
     asked: Vec<Asked>,
+    /// Checks of values.
+    valued: Vec<Asked>,
 }
 
 /// A check and the name (by its position) whose count it asks for.
@@ -24,7 +27,7 @@ struct Asked {
 
 impl HeaderCounts {
     pub(crate) fn new(rules: &RuleSet<'static>) -> Self {
-        let mut counts = HeaderCounts { names: Vec::new(), asked: Vec::new() };
+        let mut counts = HeaderCounts { names: Vec::new(), asked: Vec::new(), valued: Vec::new() };
         for index in 0..rules.structural_checks() {
             let check = rules.check(index);
             for (variable, exclude, name) in rules.selectors(&check) {
@@ -33,8 +36,13 @@ impl HeaderCounts {
                     counts.names.len() - 1
                 });
                 let absent = check.operator == format::OP_ABSENT;
-                if !exclude && (absent || variable == Variable::HeaderCount) {
-                    counts.asked.push(Asked { check, name });
+                match variable {
+                    _ if exclude => {}
+                    Variable::RequestHeaders if !absent => counts.valued.push(Asked { check, name }),
+                    Variable::RequestHeaders | Variable::HeaderCount => {
+                        counts.asked.push(Asked { check, name });
+                    }
+                    _ => {}
                 }
             }
         }
@@ -51,13 +59,13 @@ impl HeaderCounts {
         self.names.iter().position(|(known, _)| known.len() == name.len() && known.eq_ignore_ascii_case(name))
     }
 
-    /// Counts a header. Returns whether some check names it.
-    fn add(&mut self, name: &[u8]) -> bool {
-        let position = self.position(name);
-        if let Some((_, count)) = position.and_then(|position| self.names.get_mut(position)) {
-            *count += 1;
+    /// Counts a header and puts the checks to it that name it.
+    fn pass(&mut self, inspector: &mut Inspector, name: &[u8], value: &[u8]) {
+        let Some(position) = self.position(name) else { return };
+        self.names[position].1 += 1;
+        for asked in self.valued.iter().filter(|asked| asked.name == position) {
+            inspector.ask(&asked.check, Variable::RequestHeaders, name, value);
         }
-        position.is_some()
     }
 }
 
@@ -78,7 +86,7 @@ pub(crate) fn inspect_head<'a>(
     counts.clear();
     let mut content_type = None;
     for header in head.headers {
-        let named = counts.add(&header.name);
+        counts.pass(inspector, &header.name, &header.value);
         match header.name.len() {
             6 if header.name.eq_ignore_ascii_case(b"cookie") => {
                 cookies(inspector, &header.value);
@@ -90,7 +98,7 @@ pub(crate) fn inspect_head<'a>(
             _ => {}
         }
         inspector.value(Variable::RequestHeadersNames, &header.name, &header.name);
-        inspector.header(&header.name, &header.value, named);
+        inspector.header(&header.name, &header.value);
     }
     // HTTP/2 has no `Host`: the authority stands for it.
     if !head.authority.is_empty()

@@ -169,9 +169,17 @@ impl Emitter {
         let selectors: u16 = fit("selectors", list.len() / format::SELECTOR_LEN, usize::from(u16::MAX))?;
         let first_selector = self.selector_list(list)?;
         let first_pattern: u16 = fit("patterns", self.patterns.len(), usize::from(format::OUTPUT_FLAG) - 1)?;
+        // A structural check is put to its headers by name; it waits for no literal in them.
+        let named = if is_structural(check) { Variable::RequestHeaders.bit() } else { 0 };
+        if named != 0 && selected & named != 0 && nodes != [0] {
+            let problem =
+                "a pattern that runs on a named header without a literal sees it as it came: no pipeline";
+            return Err(Error::rule(id, "pipeline", problem));
+        }
+        let swept = (variables | selected) & !named;
         let number: u16 = fit("checks", self.check_count, usize::from(u16::MAX))?;
         for pattern in &check.patterns {
-            self.pattern(id, number, &nodes, variables | selected, check, pattern)?;
+            self.pattern(id, number, &nodes, swept, check, pattern)?;
         }
         self.checks.extend(fit::<u16>("rules", rule, usize::from(u16::MAX))?.to_le_bytes());
         self.checks.push(0);

@@ -9,8 +9,8 @@ use crate::error::{Error, fit};
 /// What clean traffic looks like. The states in which it spends its time are dense rows, the others
 /// lists: the choice changes nothing but speed and size.
 pub(crate) const CLEAN: &str = include_str!("clean.txt");
-/// Most dense rows, beyond those of the root and of single bytes.
-const DENSE_ROWS: usize = 128;
+/// Most dense rows.
+const DENSE_ROWS: usize = 212;
 
 /// The sections of the sweep.
 pub(crate) struct Sections {
@@ -139,7 +139,7 @@ fn step(states: &[State], mut state: usize, class: u8) -> usize {
     }
 }
 
-/// Which states are dense: the shallow ones, and where clean traffic comes by most often.
+/// Which states are dense: the root, and where clean traffic comes by most often.
 fn dense_states(states: &[State], classes: &Classes) -> Vec<bool> {
     let mut visits = vec![0usize; states.len()];
     let mut state = 0;
@@ -147,11 +147,11 @@ fn dense_states(states: &[State], classes: &Classes) -> Vec<bool> {
         state = step(states, state, classes.of[usize::from(byte)]);
         visits[state] += 1;
     }
-    let mut deep: Vec<usize> =
-        (0..states.len()).filter(|&state| states[state].depth > 1 && visits[state] > 0).collect();
-    deep.sort_by_key(|&state| (std::cmp::Reverse(visits[state]), state));
-    let mut dense: Vec<bool> = states.iter().map(|state| state.depth <= 1).collect();
-    for state in deep.into_iter().take(DENSE_ROWS) {
+    visits[0] = usize::MAX;
+    let mut order: Vec<usize> = (0..states.len()).filter(|&state| visits[state] > 0).collect();
+    order.sort_by_key(|&state| (std::cmp::Reverse(visits[state]), state));
+    let mut dense = vec![false; states.len()];
+    for state in order.into_iter().take(DENSE_ROWS) {
         dense[state] = true;
     }
     dense

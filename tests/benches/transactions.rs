@@ -12,13 +12,18 @@ use picket_tests::{Request, engines};
 const SIZES: [usize; 3] = [0, 1 << 10, 16 << 10];
 
 /// What a customer writes into a form, over and over.
-const PROSE: &str = "Please+leave+the+parcel+with+the+neighbours+at+number+16+if+nobody+opens.+The+gate\
-    +on+the+left+is+usually+open+between+nine+and+six%2C+and+the+dog+is+friendly.+If+the+larger+spade+is\
-    +out+of+stock%2C+select+the+smaller+one+from+the+same+series+or+drop+it+from+the+order%3B+either+is+fine.+";
+const PROSE: &str = "Please+leave+the+parcel+with+the+neighbours+at+number+16+when+nobody+opens.+The+gate\
+    +on+the+left+is+usually+unlocked+between+nine+and+six%2C+and+the+dog+is+friendly.+Many+thanks+for+the\
+    +quick+reply+last+week+about+the+garden+hose%2C+it+works+very+well+with+the+new+brass+nut.+";
+
+/// The same with words that rules look for: clean as well, but each is looked into.
+const WORDS: &str = "Please+leave+the+parcel+with+the+neighbours.+If+the+larger+spade+is+out+of+stock%2C\
+    +select+the+smaller+one+from+the+same+series+or+drop+it+from+the+order%3B+either+is+fine.+Many+thanks\
+    +for+the+quick+reply+about+the+union+nut.+";
 
 const ATTACK: &str = "&id=1%27%20UNION%20SELECT%20login,password%20FROM%20users--%20-";
 
-fn request(size: usize, attack: bool) -> Request {
+fn request(size: usize, prose: &str, attack: bool) -> Request {
     let mut headers = vec![
         ("Host", "shop.example.org"),
         ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
@@ -33,7 +38,7 @@ fn request(size: usize, attack: bool) -> Request {
         headers.push(("Content-Type", "application/x-www-form-urlencoded"));
         headers.push(("Origin", "https://shop.example.org"));
         body = "message=".to_owned();
-        body.extend(PROSE.chars().cycle().take(size - body.len()));
+        body.extend(prose.chars().cycle().take(size - body.len()));
     }
     if attack {
         match body.len().checked_sub(ATTACK.len()) {
@@ -58,9 +63,13 @@ fn request(size: usize, attack: bool) -> Request {
 
 fn transactions(c: &mut Criterion) {
     let mut engines = engines(&[]);
-    for (kind, attack) in [("clean", false), ("attack", true)] {
-        for size in SIZES {
-            let request = request(size, attack);
+    for (kind, prose, attack, sizes) in [
+        ("clean", PROSE, false, &SIZES[..]),
+        ("clean with words of rules", WORDS, false, &SIZES[1..2]),
+        ("attack", PROSE, true, &SIZES[..]),
+    ] {
+        for &size in sizes {
+            let request = request(size, prose, attack);
             let mut group = c.benchmark_group(format!("{kind}, body of {size}"));
             group.throughput(Throughput::Elements(1));
             for engine in &mut engines {

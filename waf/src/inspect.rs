@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use picket_abi::{Match, Octets, VerdictBuf};
 
+use crate::automata::Automata;
 use crate::blob::{Check, Interest, RuleSet, format};
 use crate::body::Sink;
 use crate::config::Config;
@@ -37,6 +38,7 @@ pub(crate) struct Inspector {
     ignored_lengths: u32,
     config: Config,
     steps: Vec<Step>,
+    automata: Automata,
     /// A pattern set for each node.
     hits: Vec<u32>,
     /// One bit a rule: it has counted in this transaction.
@@ -60,6 +62,7 @@ impl Inspector {
             interests: Variable::ALL.map(|variable| rules.interest(variable)),
             ignored_lengths: rules.ignored_headers().fold(0, |set, name| set | 1 << (name.len() & 31)),
             config,
+            automata: Automata::default(),
             steps: alloc::vec![Step::default(); nodes],
             hits: alloc::vec![0; nodes * rules.words()],
             counted: alloc::vec![0; rules.rule_count().div_ceil(32)],
@@ -207,15 +210,15 @@ impl Inspector {
         }
     }
 
+    #[inline(never)]
     fn candidate(&mut self, pattern: usize, owner: usize, variable: Variable, name: &[u8], value: &[u8]) {
-        let (check, automaton) = self.rules.pattern(pattern);
-        let check = self.rules.check(check);
+        let check = self.rules.check(self.rules.pattern(pattern).0);
         if self.matched.contains(&check.rule) || !self.rules.applies(&check, variable, name) {
             return;
         }
         let subject = if owner == 0 { value } else { &self.steps[owner].value };
         let found = match check.operator {
-            format::OP_RX => automaton.find(subject),
+            format::OP_RX => self.automata.find(&self.rules, pattern, subject),
             // The whole check stands and falls with its first pattern.
             format::OP_NOT_RX if pattern == check.first_pattern => self.whole(&check, subject),
             _ => None,
@@ -247,6 +250,7 @@ impl Inspector {
     }
 
     /// Reports a match, unless it is allowed, and counts its rule once.
+    #[inline(never)]
     fn record(
         &mut self,
         check: &Check,

@@ -23,6 +23,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod automata;
 mod blob;
 mod body;
 mod config;

@@ -10,7 +10,7 @@ use crate::error::{Error, fit};
 /// lists: the choice changes nothing but speed and size.
 pub(crate) const CLEAN: &str = include_str!("clean.txt");
 /// Most dense rows.
-const DENSE_ROWS: usize = 212;
+const DENSE_ROWS: usize = 184;
 
 /// The sections of the sweep.
 pub(crate) struct Sections {

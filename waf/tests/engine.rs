@@ -4,6 +4,7 @@ use picket_abi::{
     Action, BodyChunk, Configure, Header, Octets, OutcomeBuf, RequestHead, SeqBuf, Setting, Value,
 };
 use picket_waf::{BlobError, RuleSet, Waf};
+use proptest::prelude::*;
 
 const RULES: &str = r#"
 [[pipeline]]
@@ -240,5 +241,68 @@ fn a_damaged_blob_is_refused_and_never_panics() {
             let mut waf = Waf::new(rules, picket_waf::Config::default());
             run(&mut waf, &Request { target: "/?q=1%20union/**/select&b=%2527", ..GET });
         }
+    }
+}
+
+const CONTENT_TYPES: [&str; 6] = [
+    "application/x-www-form-urlencoded",
+    "application/json",
+    "multipart/form-data; boundary=b",
+    "text/plain",
+    "multipart/form-data",
+    "\u{ff}/;;=",
+];
+
+/// Bytes that are mostly what the parsers look for.
+fn body_bytes() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        Just(b"union select".to_vec()),
+        Just(b"\r\n--b\r\n".to_vec()),
+        Just(b"--b--".to_vec()),
+        Just(b"Content-Disposition: form-data; name=\"x\"; filename=y\r\n\r\n".to_vec()),
+        Just(b"{\"a\":[\"".to_vec()),
+        Just(b"\"]}".to_vec()),
+        Just(b"\\u00".to_vec()),
+        Just(b"%2".to_vec()),
+        Just(b"/*".to_vec()),
+        Just(b"&=".to_vec()),
+        proptest::collection::vec(any::<u8>(), 0..12),
+    ];
+    proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    /// Whatever comes: no panic, and the same matches however the body is cut into chunks.
+    #[test]
+    fn any_request_in_any_chunks(
+        target in proptest::collection::vec(any::<u8>(), 0..40),
+        header in proptest::collection::vec(any::<u8>(), 0..40),
+        content_type in 0..CONTENT_TYPES.len(),
+        body in body_bytes(),
+        cuts in proptest::collection::vec(1usize..20, 1..8),
+    ) {
+        let judge = |cuts: &[usize]| {
+            let mut waf = waf(&[]);
+            let mut headers = SeqBuf::<Header<'_>>::new();
+            headers.push(Header { name: "cookie".into(), value: Octets(&header) });
+            headers.push(Header { name: "content-type".into(), value: CONTENT_TYPES[content_type].into() });
+            let head =
+                RequestHead { target: Octets(&target), headers: headers.as_seq(), ..RequestHead::default() };
+            let mut found = found(&[waf.request_head(&head)]);
+            let mut rest = &body[..];
+            for &cut in cuts.iter().cycle() {
+                let (data, tail) = rest.split_at(cut.min(rest.len()));
+                let chunk = BodyChunk { offset: 0, end: tail.is_empty(), data: Octets(data) };
+                found.extend(self::found(&[waf.request_body(&chunk)]));
+                rest = tail;
+                if chunk.end {
+                    break;
+                }
+            }
+            (found, waf.score())
+        };
+        let whole = judge(&[usize::MAX]);
+        // Raw bodies are inspected in overlapping windows, which may report one place twice.
+        prop_assert_eq!(judge(&cuts).1, whole.1, "score");
     }
 }

@@ -101,6 +101,11 @@ impl Json {
         }
     }
 
+    /// The string or word that has not ended.
+    pub(crate) fn unfinished(&self) -> &[u8] {
+        self.text.bytes()
+    }
+
     fn structure<'b>(
         &mut self,
         byte: u8,

@@ -81,26 +81,29 @@ impl BodyParser {
 
     /// Takes the next chunk; `end` with the last one.
     pub(crate) fn feed(&mut self, chunk: &[u8], end: bool, sink: &mut impl Sink) {
-        let failed = match self {
-            BodyParser::Opaque => false,
-            BodyParser::Form(form) => {
-                form.feed(chunk, end, sink);
-                false
-            }
-            BodyParser::Raw(raw) => {
-                raw.feed(chunk, sink);
-                false
-            }
-            BodyParser::Json(json) => json.feed(chunk, end, sink).is_err(),
-            BodyParser::Multipart(multipart) => multipart.feed(chunk, end, sink).is_err(),
+        let format = match self {
+            BodyParser::Opaque => return,
+            BodyParser::Form(form) => return form.feed(chunk, end, sink),
+            BodyParser::Raw(raw) => return raw.feed(chunk, sink),
+            BodyParser::Json(json) => match json.feed(chunk, end, sink) {
+                Ok(()) => return,
+                Err(Malformed) => "json",
+            },
+            BodyParser::Multipart(multipart) => match multipart.feed(chunk, end, sink) {
+                Ok(()) => return,
+                Err(Malformed) => "multipart",
+            },
         };
-        if failed {
-            let format = if matches!(self, BodyParser::Json(_)) { "json" } else { "multipart" };
-            // A server's parser may be more forgiving than this one: look at the bytes themselves.
-            let mut raw = raw::Raw::malformed(format);
-            raw.feed(chunk, sink);
-            *self = BodyParser::Raw(raw);
+        // A server's parser may be more forgiving than this one: look at the bytes themselves, and
+        // at what had not been inspected yet.
+        let mut raw = raw::Raw::malformed(format);
+        match self {
+            BodyParser::Json(json) => raw.feed(json.unfinished(), sink),
+            BodyParser::Multipart(multipart) => raw.feed(multipart.unfinished(), sink),
+            _ => {}
         }
+        raw.feed(chunk, sink);
+        *self = BodyParser::Raw(raw);
     }
 }
 

@@ -115,7 +115,14 @@ impl Multipart {
         let mut pending = core::mem::take(&mut self.pending);
         let mut taken = 0;
         loop {
-            let step = self.step(&pending[taken..], sink)?;
+            let step = match self.step(&pending[taken..], sink) {
+                Ok(step) => step,
+                Err(malformed) => {
+                    // What waited for more belongs to what is unfinished.
+                    self.value.push(&pending[taken..], sink, Variable::RequestBody, b"");
+                    return Err(malformed);
+                }
+            };
             taken += step.taken;
             if step.starved {
                 break;
@@ -128,8 +135,16 @@ impl Multipart {
             State::Epilogue => Ok(()),
             // No body at all is no malformed body.
             State::Preamble if self.pending == b"\n" => Ok(()),
-            _ => Err(Malformed),
+            _ => {
+                self.value.push(&self.pending, sink, Variable::RequestBody, b"");
+                Err(Malformed)
+            }
         }
+    }
+
+    /// The field that has not ended.
+    pub(crate) fn unfinished(&self) -> &[u8] {
+        self.value.bytes()
     }
 
     fn step(&mut self, rest: &[u8], sink: &mut impl Sink) -> Result<Step, Malformed> {

@@ -139,3 +139,19 @@ fn long_values_are_inspected_to_their_end() {
         assert!(found.iter().all(|value| value.len() < 2 * VALUE_MAX + 100), "{content_type}");
     }
 }
+
+#[test]
+fn what_a_malformed_body_left_unfinished_is_inspected() {
+    for (content_type, body) in [
+        ("application/json", &b"{\"a\":\"one ATTACK\x01"[..]),
+        ("application/json", b"{\"a\":\"one ATTACK"),
+        (MULTIPART, b"--x-y\r\nContent-Disposition: form-data; name=a\r\n\r\none ATTACK"),
+        (MULTIPART, b"--x-y\r\nno colon one ATTACK\r\n\r\n"),
+    ] {
+        for chunk in 1..=body.len() {
+            let found = parse(content_type, body, chunk);
+            let seen = |value: &String| value.starts_with("REQUEST_BODY:") && value.contains("one ATTACK");
+            assert!(found.iter().any(seen), "{content_type} in chunks of {chunk}: {found:?}");
+        }
+    }
+}

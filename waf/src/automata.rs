@@ -1,8 +1,8 @@
 //! The automata that this instance has run, as full rows.
 //!
-//! Packed tables are small and slow. A pattern that is a candidate once will be one again: prose has
-//! its words, and whoever sends them chooses how often. So the first run unpacks the table, and the
-//! price of a byte is the same for every pattern.
+//! Packed tables are small and slow. A pattern that is a candidate twice will be one again: prose has
+//! its words, and whoever sends them chooses how often. So the second run, or one over a long value,
+//! unpacks the table, and the price of a byte is the same for every pattern.
 
 use alloc::vec::Vec;
 
@@ -12,10 +12,14 @@ use crate::dfa::Expanded;
 /// Most memory that unpacked tables take, in bytes. What does not fit runs packed.
 const MAX_BYTES: usize = 192 * 1024;
 
-/// Unpacked automata, by pattern.
+/// Longest value over which a first run is cheaper packed than unpacked, in bytes.
+const SHORT: usize = 64;
+
+/// The automata that have run.
 #[derive(Default)]
 pub(crate) struct Automata {
-    tables: Vec<(usize, Expanded)>,
+    /// By pattern; `None` has run packed once.
+    tables: Vec<(usize, Option<Expanded>)>,
     bytes: usize,
 }
 
@@ -27,18 +31,25 @@ impl Automata {
         pattern: usize,
         value: &[u8],
     ) -> Option<core::ops::Range<usize>> {
-        if let Some((_, table)) = self.tables.iter().find(|(known, _)| *known == pattern) {
+        let position = self.tables.iter().position(|(known, _)| *known == pattern);
+        let known = position.and_then(|position| self.tables.get_mut(position));
+        if let Some((_, Some(table))) = known {
             return table.find(value);
         }
         let packed = rules.pattern(pattern).1;
-        if self.bytes < MAX_BYTES
-            && let Some(table) = packed.expand()
-        {
-            self.bytes += table.size();
-            let found = table.find(value);
-            self.tables.push((pattern, table));
-            return found;
+        let mut table = None;
+        if (known.is_some() || value.len() > SHORT) && self.bytes < MAX_BYTES {
+            table = packed.expand();
         }
-        packed.find(value)
+        self.bytes += table.as_ref().map_or(0, Expanded::size);
+        let found = match &table {
+            Some(table) => table.find(value),
+            None => packed.find(value),
+        };
+        match known {
+            Some((_, slot)) => *slot = table,
+            None => self.tables.push((pattern, table)),
+        }
+        found
     }
 }

@@ -27,7 +27,13 @@ struct Asked {
 
 impl HeaderCounts {
     pub(crate) fn new(rules: &RuleSet<'static>) -> Self {
-        let mut counts = HeaderCounts { names: Vec::new(), asked: Vec::new(), valued: Vec::new() };
+        // Room for all at once: a fresh instance pays for every growth.
+        let room = 2 * rules.structural_checks();
+        let mut counts = HeaderCounts {
+            names: Vec::with_capacity(room),
+            asked: Vec::with_capacity(room),
+            valued: Vec::with_capacity(room),
+        };
         for index in 0..rules.structural_checks() {
             let check = rules.check(index);
             for (variable, exclude, name) in rules.selectors(&check) {

@@ -80,11 +80,11 @@ pub mod format {
         PrefilterOutputIndex = 16,
         /// Lists: `count: u16`, then `u16` each: a pattern, or [`OUTPUT_FLAG`] and a flag's number.
         PrefilterOutputs = 17,
-        /// Pattern automata, see [`Dfa`](super::super::dfa).
+        /// Pattern automata; the module `dfa` has their layout.
         Automata = 18,
         /// A `u32` a byte: the byte sets it is in, one bit each, and [`SPECIAL_BYTE`].
         Needs = 19,
-        /// The joint class of each byte, see [`Dfa`](super::super::dfa).
+        /// The joint class of each byte: bytes of one class are told apart by no automaton.
         JointClasses = 20,
         /// Texts: names of headers that only checks which name them look at.
         IgnoredHeaders = 21,

@@ -4,6 +4,7 @@
 //! its words, and whoever sends them chooses how often. So the second run, or one over a long value,
 //! unpacks the table, and the price of a byte is the same for every pattern.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::blob::RuleSet;
@@ -19,7 +20,7 @@ const SHORT: usize = 64;
 #[derive(Default)]
 pub(crate) struct Automata {
     /// By pattern; `None` has run packed once.
-    tables: Vec<(usize, Option<Expanded>)>,
+    tables: Vec<(usize, Option<Box<Expanded>>)>,
     bytes: usize,
 }
 
@@ -39,9 +40,9 @@ impl Automata {
         let packed = rules.pattern(pattern).1;
         let mut table = None;
         if (known.is_some() || value.len() > SHORT) && self.bytes < MAX_BYTES {
-            table = packed.expand();
+            table = packed.expand().map(Box::new);
         }
-        self.bytes += table.as_ref().map_or(0, Expanded::size);
+        self.bytes += table.as_ref().map_or(0, |table| table.size());
         let found = match &table {
             Some(table) => table.find(value),
             None => packed.find(value),

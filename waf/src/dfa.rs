@@ -92,11 +92,13 @@ impl Dfa<'_> {
         }
         let transitions = Transitions { bytes, classes, states, wide: false };
         let mut rows = Vec::with_capacity(states * classes);
-        for state in 0..states {
-            if width & SPARSE == 0 {
-                rows.extend_from_slice(bytes.get(state * classes..(state + 1) * classes)?);
-            } else {
-                transitions.sparse_row(state, &mut rows)?;
+        if width & SPARSE == 0 {
+            rows.extend_from_slice(bytes.get(..states * classes)?);
+        } else {
+            // The records stand one behind the other.
+            let mut records = bytes.get(transitions.record(0)..)?;
+            for state in 0..states {
+                records = transitions.sparse_row(state, records, &mut rows)?;
             }
         }
         let mut map = [0; 256];
@@ -236,23 +238,28 @@ impl Transitions<'_> {
         at
     }
 
-    /// Appends the full row of a state of one byte.
-    fn sparse_row(&self, state: usize, rows: &mut Vec<u8>) -> Option<()> {
-        let at = self.record(state);
-        let head = usize::from(*self.bytes.get(at)?);
-        let base = 1 + (head >> COUNT_BITS) * self.classes;
+    /// Appends the full row of a state of one byte, whose record stands at the front of `records`.
+    /// Returns what lies behind that.
+    fn sparse_row<'r>(&self, state: usize, records: &'r [u8], rows: &mut Vec<u8>) -> Option<&'r [u8]> {
+        let (&head, rest) = records.split_first()?;
+        let base = 1 + (usize::from(head) >> COUNT_BITS) * self.classes;
         let start = rows.len();
         rows.extend_from_slice(self.bytes.get(base..base + self.classes)?);
         let row = rows.get_mut(start..)?;
-        match count(head) {
-            CHAIN => *row.get_mut(usize::from(*self.bytes.get(at + 1)?))? = u8::try_from(state + 1).ok()?,
+        match count(head.into()) {
+            CHAIN => {
+                let (&class, rest) = rest.split_first()?;
+                *row.get_mut(usize::from(class))? = u8::try_from(state + 1).ok()?;
+                Some(rest)
+            }
             count => {
-                for entry in self.bytes.get(at + 1..at + 1 + count * 2)?.as_chunks::<2>().0 {
+                let (entries, rest) = rest.split_at_checked(count * 2)?;
+                for entry in entries.as_chunks::<2>().0 {
                     *row.get_mut(usize::from(entry[0]))? = entry[1];
                 }
+                Some(rest)
             }
         }
-        Some(())
     }
 
     fn sparse(&self, state: usize, class: usize) -> usize {

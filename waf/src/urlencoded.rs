@@ -9,6 +9,7 @@ use crate::transform::hex;
 pub(crate) fn decode<'a>(raw: &'a [u8], buffer: &'a mut Vec<u8>) -> &'a [u8] {
     let Some(first) = raw.iter().position(|byte| matches!(byte, b'%' | b'+')) else { return raw };
     buffer.clear();
+    buffer.reserve(raw.len());
     buffer.extend_from_slice(&raw[..first]);
     let mut rest = &raw[first..];
     while let Some((&byte, tail)) = rest.split_first() {

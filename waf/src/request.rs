@@ -75,12 +75,21 @@ impl HeaderCounts {
     }
 }
 
-/// Inspects everything of a request before its body. Returns the content type.
+/// What the head says of the body.
+#[derive(Default)]
+pub(crate) struct BodyHeaders<'a> {
+    /// `Content-Type`.
+    pub content_type: Option<Octets<'a>>,
+    /// Whether there is a `Content-Encoding` other than `identity`.
+    pub encoded: bool,
+}
+
+/// Inspects everything of a request before its body.
 pub(crate) fn inspect_head<'a>(
     inspector: &mut Inspector,
     counts: &mut HeaderCounts,
     head: &RequestHead<'a>,
-) -> Option<Octets<'a>> {
+) -> BodyHeaders<'a> {
     inspector.value(Variable::RequestMethod, b"", &head.method);
     inspector.value(Variable::RequestProtocol, b"", head.version.as_str().as_bytes());
     inspector.value(Variable::RequestTarget, b"", &head.target);
@@ -90,7 +99,7 @@ pub(crate) fn inspect_head<'a>(
         inspector.urlencoded(query);
     }
     counts.clear();
-    let mut content_type = None;
+    let mut body = BodyHeaders::default();
     for header in head.headers {
         counts.pass(inspector, &header.name, &header.value);
         match header.name.len() {
@@ -98,8 +107,11 @@ pub(crate) fn inspect_head<'a>(
                 cookies(inspector, &header.value);
                 continue;
             }
-            12 if content_type.is_none() && header.name.eq_ignore_ascii_case(b"content-type") => {
-                content_type = Some(header.value);
+            12 if body.content_type.is_none() && header.name.eq_ignore_ascii_case(b"content-type") => {
+                body.content_type = Some(header.value);
+            }
+            16 if header.name.eq_ignore_ascii_case(b"content-encoding") => {
+                body.encoded |= !header.value.eq_ignore_ascii_case(b"identity");
             }
             _ => {}
         }
@@ -113,7 +125,7 @@ pub(crate) fn inspect_head<'a>(
         *count = (*count).max(1);
     }
     structural(inspector, counts);
-    content_type
+    body
 }
 
 /// `name=value; name=value` (RFC 6265, section 5.4).

@@ -38,11 +38,11 @@ impl Waf {
     /// Begins a transaction and inspects the head.
     pub fn request_head(&mut self, head: &RequestHead<'_>) -> OutcomeBuf {
         self.inspector.begin(head.path());
-        let content_type = inspect_head(&mut self.inspector, &mut self.counts, head);
+        let body = inspect_head(&mut self.inspector, &mut self.counts, head);
         self.body = if head.end {
             BodyParser::Opaque
         } else {
-            BodyParser::for_content_type(content_type.map(Octets::bytes))
+            BodyParser::for_headers(body.content_type.map(Octets::bytes), body.encoded)
         };
         self.outcome()
     }

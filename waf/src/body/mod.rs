@@ -8,6 +8,7 @@ mod json;
 mod multipart;
 mod raw;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::variable::Variable;
@@ -17,6 +18,9 @@ use crate::variable::Variable;
 pub(crate) const VALUE_MAX: usize = 32 * 1024;
 /// What two pieces of a long value share, in bytes.
 pub(crate) const VALUE_OVERLAP: usize = 1024;
+
+/// How much of a body decides whether it is text, in bytes.
+const SNIFFED: usize = 512;
 
 /// Takes what a parser finds.
 pub(crate) trait Sink {
@@ -41,11 +45,21 @@ pub(crate) enum BodyParser {
     Json(json::Json),
     /// Everything else that could be text.
     Raw(raw::Raw),
+    /// Most likely binary: the first bytes decide. What looks like text goes to the parser inside,
+    /// since it is the client who names the type.
+    Unsure(Box<BodyParser>),
 }
 
 impl BodyParser {
+    /// The parser for a body. Compressed bytes are not unpacked, and as text they would match short
+    /// patterns by chance.
+    pub(crate) fn for_headers(content_type: Option<&[u8]>, encoded: bool) -> Self {
+        let parser = Self::for_content_type(content_type);
+        if encoded { BodyParser::Unsure(Box::new(parser)) } else { parser }
+    }
+
     /// The parser for a `Content-Type`. Without one a server will most likely read a form.
-    pub(crate) fn for_content_type(content_type: Option<&[u8]>) -> Self {
+    fn for_content_type(content_type: Option<&[u8]>) -> Self {
         let Some(content_type) = content_type else { return BodyParser::Form(form::Form::default()) };
         let end = content_type
             .iter()
@@ -65,24 +79,34 @@ impl BodyParser {
             },
             (_, b"json" | b"x-json" | b"csp-report") => BodyParser::Json(json::Json::default()),
             (_, subtype) if subtype.ends_with(b"+json") => BodyParser::Json(json::Json::default()),
-            (b"image", subtype) if !subtype.starts_with(b"svg") => BodyParser::Opaque,
-            (b"audio" | b"video" | b"font", _) => BodyParser::Opaque,
-            // Random bytes match short patterns by chance; and no application reads these as text.
+            (b"image", subtype) if !subtype.starts_with(b"svg") => Self::unsure(),
+            (b"audio" | b"video" | b"font", _) => Self::unsure(),
+            // Random bytes match short patterns by chance.
             (
                 b"application",
                 b"octet-stream" | b"zip" | b"gzip" | b"x-gzip" | b"pdf" | b"wasm" | b"x-tar",
-            ) => BodyParser::Opaque,
+            ) => Self::unsure(),
             (b"application", subtype) if subtype.starts_with(b"grpc") || subtype.ends_with(b"protobuf") => {
-                BodyParser::Opaque
+                Self::unsure()
             }
             _ => BodyParser::Raw(raw::Raw::default()),
         }
     }
 
+    fn unsure() -> Self {
+        BodyParser::Unsure(Box::new(BodyParser::Raw(raw::Raw::default())))
+    }
+
     /// Takes the next chunk; `end` with the last one.
     pub(crate) fn feed(&mut self, chunk: &[u8], end: bool, sink: &mut impl Sink) {
+        if let BodyParser::Unsure(inside) = self {
+            if chunk.is_empty() {
+                return;
+            }
+            *self = if is_binary(chunk) { BodyParser::Opaque } else { core::mem::take(inside) };
+        }
         let format = match self {
-            BodyParser::Opaque => return,
+            BodyParser::Opaque | BodyParser::Unsure(_) => return,
             BodyParser::Form(form) => return form.feed(chunk, end, sink),
             BodyParser::Raw(raw) => return raw.feed(chunk, sink),
             BodyParser::Json(json) => match json.feed(chunk, end, sink) {
@@ -105,6 +129,11 @@ impl BodyParser {
         raw.feed(chunk, sink);
         *self = BodyParser::Raw(raw);
     }
+}
+
+/// Whether a body that begins like this is no text: it has control characters that text has not.
+fn is_binary(start: &[u8]) -> bool {
+    start.iter().take(SNIFFED).any(|byte| matches!(byte, 0..=8 | 0x0e..=0x1a | 0x1c..=0x1f | 0x7f))
 }
 
 /// The body is not what its `Content-Type` says.

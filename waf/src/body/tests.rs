@@ -23,7 +23,7 @@ impl Sink for Found {
 
 fn parse(content_type: &str, body: &[u8], chunk: usize) -> Vec<String> {
     let mut found = Found::default();
-    let mut parser = BodyParser::for_content_type(Some(content_type.as_bytes()));
+    let mut parser = BodyParser::for_headers(Some(content_type.as_bytes()), false);
     let chunks: Vec<_> = if body.is_empty() { vec![&b""[..]] } else { body.chunks(chunk).collect() };
     for (index, piece) in chunks.iter().enumerate() {
         parser.feed(piece, index + 1 == chunks.len(), &mut found);
@@ -154,4 +154,20 @@ fn what_a_malformed_body_left_unfinished_is_inspected() {
             assert!(found.iter().any(seen), "{content_type} in chunks of {chunk}: {found:?}");
         }
     }
+}
+
+#[test]
+fn binary_bodies_are_left_alone_and_text_under_their_name_is_not() {
+    for content_type in ["image/png", "application/octet-stream", "application/pdf", "video/mp4"] {
+        assert_eq!(parse(content_type, b"\x89PNG\r\n\x1a\n\0\0ATTACK", 100), [""; 0], "{content_type}");
+        assert_eq!(parse(content_type, b"ATTACK", 100), ["REQUEST_BODY:=ATTACK"], "{content_type}");
+    }
+    let encoded = |body: &[u8]| {
+        let mut found = Found::default();
+        BodyParser::for_headers(Some(b"application/x-www-form-urlencoded"), true)
+            .feed(body, true, &mut found);
+        found.0
+    };
+    assert_eq!(encoded(b"\x1f\x8b\x08\0a=1&b=2"), [""; 0]);
+    assert_eq!(encoded(b"a=ATTACK"), ["ARGS:a=ATTACK"]);
 }

@@ -15,7 +15,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, Visitor};
 
 use super::exchange::{Exchange, Response, parse_version};
 
@@ -41,6 +41,9 @@ pub(crate) struct BadLine {
 pub(crate) fn parse(line: &[u8]) -> Result<(serde_json::Value, Exchange), BadLine> {
     let bad = |message: String| BadLine { id: id_of(line), message };
     let parsed: Line = serde_json::from_slice(line).map_err(|error| bad(error.to_string()))?;
+    if let Some((given, wanted)) = parsed.mistaken() {
+        return Err(bad(format!("`{given}` is no key of a request: write `{wanted}`")));
+    }
     let version = match &parsed.version {
         None => picket_abi::HttpVersion::Http11,
         Some(Bytes(text)) => parse_version(text)
@@ -93,6 +96,26 @@ struct Line {
     #[serde(default)]
     body_base64: Base64,
     response: Option<ResponseLine>,
+    // Keys that are easily taken for ours. Passed over like other unknown keys, an attack in them
+    // would be called clean.
+    body: Option<IgnoredAny>,
+    target: Option<IgnoredAny>,
+    url: Option<IgnoredAny>,
+    path: Option<IgnoredAny>,
+}
+
+impl Line {
+    /// A key that is taken for one of ours, and that one.
+    fn mistaken(&self) -> Option<(&'static str, &'static str)> {
+        [
+            (&self.body, ("body", "body_base64")),
+            (&self.target, ("target", "uri")),
+            (&self.url, ("url", "uri")),
+            (&self.path, ("path", "uri")),
+        ]
+        .into_iter()
+        .find_map(|(given, names)| given.as_ref().map(|_| names))
+    }
 }
 
 #[derive(serde::Deserialize)]
@@ -205,6 +228,8 @@ mod tests {
             (br#"{"id":7,"body_base64":"*"}"#, json!(7), "Invalid symbol 42"),
             (br#"{"id":7,"version":"SPDY"}"#, json!(7), "unknown protocol version \"SPDY\""),
             (br#"{"id":7,"response":{"status":99}}"#, json!(7), "response status 99"),
+            (br#"{"id":7,"uri":"/","body":"x"}"#, json!(7), "write `body_base64`"),
+            (br#"{"id":7,"target":"/?q=x"}"#, json!(7), "write `uri`"),
             (b"{\"uri\":3,\"method\":\"\xff\",\"id\":[1]}", json!([1]), "invalid type"),
             (b"{\"id\":7", json!(null), "EOF"),
             (b"[]", json!(null), "invalid"),

@@ -36,6 +36,10 @@ pub struct Args {
     /// Files with one raw HTTP/1.1 request each, or folders of such files; `-` is standard input
     files: Vec<PathBuf>,
     /// Read requests as JSON lines from standard input and answer each with a line
+    ///
+    /// In: {"id":1,"method":"GET","uri":"/?q=x","version":"HTTP/1.1","headers":[["Host","a"]],
+    /// "body_base64":""}, with a "response" {"status","headers","body_base64"} if wanted. Out:
+    /// {"id":1,"rule_ids":[],"blocked":false,"score":0,"fuel":0,"micros":0}, or {"id","error"}.
     #[arg(long, conflicts_with_all = ["files", "json"])]
     jsonl: bool,
     /// What judges: a backend, or `native` for the built-in WAF without a sandbox

@@ -34,7 +34,7 @@ const EXIT_ERROR: u8 = 2;
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => commands::serve::run(args).unwrap_or_else(|error| {
-            eprintln!("picket: {error:#}");
+            eprintln!("picket: {}", commands::with_causes(&error));
             ExitCode::from(EXIT_ERROR)
         }),
         Command::Check(args) => commands::check::run(args),

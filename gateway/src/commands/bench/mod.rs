@@ -93,7 +93,7 @@ pub fn run(args: Args) -> ExitCode {
             }
         }
         Err(error) => {
-            eprintln!("picket: {error:#}");
+            eprintln!("picket: {}", super::with_causes(&error));
             ExitCode::from(crate::EXIT_ERROR)
         }
     }

@@ -110,7 +110,7 @@ pub fn run(args: Args) -> ExitCode {
     match check(&args) {
         Ok(tally) => tally.exit_code(),
         Err(error) => {
-            eprintln!("picket: {error:#}");
+            eprintln!("picket: {}", super::with_causes(&error));
             ExitCode::from(crate::EXIT_ERROR)
         }
     }
@@ -203,7 +203,7 @@ fn judge_files(
     let mut outcomes = Vec::new();
     for (name, exchange) in read_requests(&args.files)? {
         let outcome = exchange
-            .map_err(|error| format!("{error:#}"))
+            .map_err(|error| super::with_causes(&error))
             .and_then(|exchange| judge.judge(&Prepared::new(exchange)).map_err(|failed| failed.to_string()));
         tally.count(&outcome);
         outcomes.push((name, outcome));

@@ -1,6 +1,6 @@
 //! The compiled ruleset: a view over bytes, every access of which is checked.
 //!
-//! Nothing is built at start: a fresh instance of the guest begins with its tables where the linker
+//! No table is built at start: a fresh instance of the guest begins with its tables where the linker
 //! put them. Reads outside a table give zero, so that a wrong blob can give wrong verdicts but no
 //! panic; [`RuleSet::load`] refuses damaged blobs by their checksum.
 

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! 1. **Rules are data.** A [`RuleSet`] is a view of a blob that was compiled ahead of time; there
-//!    is no parser for patterns here and nothing to build at start.
+//!    is no parser for patterns here and no automaton is built; a table that runs often is unpacked.
 //! 2. **Clean values cost one sweep.** The prefilter says which patterns could match and which
 //!    transformations could change anything; nearly always the answer is none.
 //! 3. **Every matcher is linear** in its input: tables, no backtracking.

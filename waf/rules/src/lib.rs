@@ -1,7 +1,7 @@
 //! # The built-in ruleset
 //!
 //! `builtin.toml` beside this crate, compiled when the crate is built. It is a constant: in a guest
-//! it is a data segment, and a fresh instance has nothing to build.
+//! it is a data segment, and a fresh instance has no table to build.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

@@ -16,6 +16,8 @@ mod error;
 mod literals;
 mod needs;
 mod prefilter;
+pub mod regex;
+pub mod seclang;
 mod source;
 mod summary;
 

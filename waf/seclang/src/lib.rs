@@ -19,7 +19,10 @@ pub mod body;
 mod engine;
 pub mod format;
 pub mod operator;
-mod request;
+pub mod request;
 mod ruleset;
 pub mod scan;
 pub mod transform;
+mod variable;
+
+pub use variable::Variable;

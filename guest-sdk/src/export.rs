@@ -129,6 +129,20 @@ macro_rules! export {
     };
 }
 
+/// Declares a place for data that a host or a build puts into the module: `attached!(pub RULES);`
+/// makes a static whose `get()` is those bytes, empty where nothing was put in. Once a module.
+///
+/// The data are part of the module's initial memory: every instance has them from the start and pays
+/// nothing for them. `picket_host::attach` and `picket rules bake` put them in.
+#[macro_export]
+macro_rules! attached {
+    ($visibility:vis $name:ident) => {
+        /// Data that were put into the module.
+        #[cfg_attr(target_arch = "wasm32", unsafe(export_name = "picket_data"))]
+        $visibility static $name: $crate::__private::DataSlot = $crate::__private::DataSlot::new();
+    };
+}
+
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __or {

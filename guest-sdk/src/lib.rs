@@ -88,6 +88,7 @@ pub use settings::Settings;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::manifest::{encode_manifest, manifest_len};
+    pub use crate::sys::DataSlot;
     #[cfg(target_arch = "wasm32")]
     pub use crate::sys::{FirstInput, Heap, Runtime, abi_version, first_input_len, panic};
 }

@@ -17,3 +17,22 @@ pub(crate) use mock::*;
 mod absent;
 #[cfg(all(target_os = "none", not(target_arch = "wasm32")))]
 pub(crate) use absent::*;
+
+/// Off wasm32 nothing is put into a module.
+#[cfg(not(target_arch = "wasm32"))]
+#[derive(Debug)]
+pub struct DataSlot;
+
+#[cfg(not(target_arch = "wasm32"))]
+impl DataSlot {
+    /// Nothing has been put in.
+    #[expect(clippy::new_without_default, reason = "only the macro makes one, in a static")]
+    pub const fn new() -> Self {
+        DataSlot
+    }
+
+    /// The data: none.
+    pub fn get(&'static self) -> &'static [u8] {
+        &[]
+    }
+}

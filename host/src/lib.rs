@@ -27,6 +27,7 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+mod attach;
 mod backend;
 mod chain;
 mod clock;
@@ -44,6 +45,7 @@ mod metadata;
 mod policy;
 mod registry;
 mod report;
+mod rewrite;
 mod services;
 mod start;
 mod sync;
@@ -54,6 +56,7 @@ mod tests;
 
 pub use picket_abi as abi;
 
+pub use attach::{AttachError, attach};
 pub use backend::{Backend, CompiledModule, Instance};
 pub use chain::Chain;
 pub use clock::Clock;

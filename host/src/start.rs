@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 
 use wasmparser::{Parser, Payload};
 
+use crate::rewrite::{behind_count, leb128, push_section};
+
 /// The kind of an export that is a function, in the binary format.
 const FUNCTION: u8 = 0;
 
@@ -39,10 +41,9 @@ pub fn start_as_export(wasm: &[u8]) -> Option<(Vec<u8>, String)> {
         match payload {
             Payload::StartSection { .. } => {}
             Payload::ExportSection(exports) => {
-                let count_len = contents.iter().position(|byte| byte & 0x80 == 0)? + 1;
                 let mut section = Vec::with_capacity(contents.len() + name.len() + 12);
                 leb128(&mut section, exports.count() + 1);
-                section.extend_from_slice(&contents[count_len..]);
+                section.extend_from_slice(behind_count(contents)?);
                 leb128(&mut section, name.len() as u32);
                 section.extend_from_slice(name.as_bytes());
                 section.push(FUNCTION);
@@ -53,18 +54,4 @@ pub fn start_as_export(wasm: &[u8]) -> Option<(Vec<u8>, String)> {
         }
     }
     Some((module, name))
-}
-
-fn push_section(module: &mut Vec<u8>, id: u8, contents: &[u8]) {
-    module.push(id);
-    leb128(module, contents.len() as u32);
-    module.extend_from_slice(contents);
-}
-
-fn leb128(bytes: &mut Vec<u8>, mut value: u32) {
-    while value > 0x7f {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
 }

@@ -190,6 +190,36 @@ impl Input {
     }
 }
 
+// ------------------------------------------------------------------------------------------- data
+
+/// Where a host says what it has put into the module's initial memory: an address and a length.
+#[repr(C)]
+pub struct DataSlot([Cell<u32>; 2]);
+
+// SAFETY: a module of this target has one thread.
+unsafe impl Sync for DataSlot {}
+
+impl DataSlot {
+    /// Nothing has been put in.
+    #[expect(clippy::new_without_default, reason = "only the macro makes one, in a static")]
+    pub const fn new() -> Self {
+        DataSlot([const { Cell::new(0) }; 2])
+    }
+
+    /// The data; empty where there are none.
+    pub fn get(&'static self) -> &'static [u8] {
+        // SAFETY: reads a live static. Volatile, because it is the host that writes it, before the
+        // module runs.
+        let [ptr, len] = [0, 1].map(|word| unsafe { self.0[word].as_ptr().read_volatile() });
+        if len == 0 {
+            return &[];
+        }
+        // SAFETY: the host put `len` bytes there, behind everything that the linker laid out, before
+        // the module ran; the allocator starts below and grows above them, so nobody writes to them.
+        unsafe { &*slice_from_raw_parts(ptr as *const u8, len as usize) }
+    }
+}
+
 // ----------------------------------------------------------------------------------------- phases
 
 /// `picket_abi`

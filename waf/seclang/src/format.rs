@@ -21,6 +21,8 @@
 
 use alloc::vec::Vec;
 
+use crate::Variable;
+
 /// The first bytes of a blob.
 pub const MAGIC: [u8; 4] = *b"PKTS";
 /// Version of this layout.
@@ -335,7 +337,9 @@ pub mod flag {
     pub const NEGATED: u32 = 1;
     /// `capture`
     pub const CAPTURE: u32 = 1 << 1;
-    /// `multiMatch`
+    /// `multiMatch`: the operator looks at the value as it came and after each transformation that
+    /// changes it. Such a rule can be [`SCANNED`] if slots name its matcher behind every beginning
+    /// of its pipeline, the empty one too.
     pub const MULTI_MATCH: u32 = 1 << 2;
     /// A match goes to the log.
     pub const LOG: u32 = 1 << 3;
@@ -625,4 +629,61 @@ record! {
         /// The value as text.
         text: Text,
     }
+}
+
+/// Whether the engine keeps values of the variable, so that they can be scanned: only stored
+/// variables have slots ([`VariableInfo`]), and only a rule all of whose targets are stored (and not
+/// counted) can be [`flag::SCANNED`]. The values of all others are worked out when a rule asks.
+///
+/// A scalar that is stored has one value in each phase from the one in which it becomes known, empty
+/// where the message has none, as in ModSecurity 3; the values of `XML:/*` and `XML://@*` are as
+/// many as the body has.
+#[must_use]
+pub const fn is_stored(variable: Variable) -> bool {
+    matches!(
+        variable,
+        Variable::Args
+            | Variable::ArgsGet
+            | Variable::ArgsPost
+            | Variable::ArgsNames
+            | Variable::ArgsGetNames
+            | Variable::ArgsPostNames
+            | Variable::QueryString
+            | Variable::RequestUri
+            | Variable::RequestUriRaw
+            | Variable::RequestFilename
+            | Variable::RequestBasename
+            | Variable::PathInfo
+            | Variable::RequestLine
+            | Variable::RequestMethod
+            | Variable::RequestProtocol
+            | Variable::RequestHeaders
+            | Variable::RequestHeadersNames
+            | Variable::RequestCookies
+            | Variable::RequestCookiesNames
+            | Variable::RequestBody
+            | Variable::FullRequest
+            | Variable::Files
+            | Variable::FilesNames
+            | Variable::FilesSizes
+            | Variable::FilesTmpContent
+            | Variable::MultipartFilename
+            | Variable::MultipartName
+            | Variable::MultipartPartHeaders
+            | Variable::RemoteAddr
+            | Variable::RemoteHost
+            | Variable::RemoteUser
+            | Variable::ServerName
+            | Variable::AuthType
+            | Variable::UniqueId
+            | Variable::ResponseStatus
+            | Variable::ResponseProtocol
+            | Variable::ResponseHeaders
+            | Variable::ResponseHeadersNames
+            | Variable::ResponseContentType
+            | Variable::ResponseBody
+            | Variable::StatusLine
+            | Variable::Xml
+            | Variable::XmlAttributes
+    )
 }

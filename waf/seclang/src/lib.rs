@@ -25,4 +25,5 @@ pub mod scan;
 pub mod transform;
 mod variable;
 
+pub use ruleset::{BlobError, RuleSet, checksum};
 pub use variable::Variable;

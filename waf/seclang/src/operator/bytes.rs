@@ -15,9 +15,20 @@ pub fn within(value: &[u8], parameter: &[u8]) -> bool {
     contains(parameter, value)
 }
 
-/// `@containsWord`: the parameter occurs in the value between two bytes that are not of a word.
+/// `@containsWord`: the parameter occurs in the value without an ASCII letter right before or after
+/// it. An empty parameter always does.
 pub fn contains_word(value: &[u8], parameter: &[u8]) -> bool {
-    let _ = (value, parameter);
+    if parameter.is_empty() {
+        return true;
+    }
+    let letter = |at: usize| value.get(at).is_some_and(u8::is_ascii_alphabetic);
+    let mut from = 0;
+    while let Some(at) = find(value, parameter, from) {
+        if !(at > 0 && letter(at - 1)) && !letter(at + parameter.len()) {
+            return true;
+        }
+        from = at + 1;
+    }
     false
 }
 
@@ -46,4 +57,28 @@ fn find(haystack: &[u8], needle: &[u8], from: usize) -> Option<usize> {
         .enumerate()
         .position(|(at, &b)| b == first && rest.get(at..).is_some_and(|r| r.starts_with(needle)))
         .map(|at| from + at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn substrings() {
+        assert!(contains(b"abcabd", b"abd") && contains(b"", b"") && contains(b"a", b""));
+        assert!(!contains(b"ab", b"abc") && !contains(b"abcabc", b"abd"));
+        assert!(within(b"GET", b"HEAD GET POST") && within(b"", b"x") && !within(b"PUT", b"GET"));
+        assert!(begins_with(b"/a/b", b"/a") && ends_with(b"x.php", b".php") && !streq(b"a", b"A"));
+    }
+
+    #[test]
+    fn words() {
+        for yes in ["x", "x y", "y x", "1x1", "_x_", "xyx-x", ""] {
+            let word = if yes.is_empty() { "" } else { "x" };
+            assert!(contains_word(yes.as_bytes(), word.as_bytes()), "{yes}");
+        }
+        for no in ["", "ax", "xa", "axa", "xx"] {
+            assert!(!contains_word(no.as_bytes(), b"x"), "{no}");
+        }
+    }
 }

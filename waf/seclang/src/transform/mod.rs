@@ -7,6 +7,19 @@
 
 use alloc::vec::Vec;
 
+mod base64;
+mod command;
+mod comments;
+mod digest;
+mod escape;
+mod hex;
+mod html;
+mod parity;
+mod path;
+mod space;
+mod unicode;
+mod url;
+
 /// One step of a pipeline. `none` is no transformation: the compiler deals with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -194,7 +207,37 @@ impl Transformation {
 
     /// What a value must hold to be changed.
     pub const fn trigger(self) -> Trigger {
-        Trigger::Always
+        Trigger::Bytes(match self {
+            Self::Base64Decode
+            | Self::Base64DecodeExt
+            | Self::Base64Encode
+            | Self::HexDecode
+            | Self::HexEncode
+            | Self::Length
+            | Self::Md5
+            | Self::Sha1 => return Trigger::Always,
+            Self::CmdLine => union(set(b"\"'\\^ ,;\t\r\n"), range(b'A', b'Z')),
+            Self::CompressWhitespace | Self::Trim | Self::TrimLeft | Self::TrimRight => WHITE,
+            Self::CssDecode | Self::EscapeSeqDecode | Self::JsDecode => set(b"\\"),
+            Self::HtmlEntityDecode => set(b"&"),
+            Self::Lowercase => range(b'A', b'Z'),
+            Self::Uppercase => range(b'a', b'z'),
+            // A path without a slash still loses a lone dot.
+            Self::NormalizePath => set(b"./"),
+            Self::NormalizePathWin => set(b"./\\"),
+            Self::ParityEven7bit => parity::EVEN,
+            Self::ParityOdd7bit => parity::ODD,
+            Self::ParityZero7bit => range(0x80, 0xff),
+            // The rarer byte of each mark.
+            Self::RemoveComments | Self::RemoveCommentsChar => set(b"*-#"),
+            Self::ReplaceComments => set(b"*"),
+            Self::RemoveNulls | Self::ReplaceNulls => set(b"\0"),
+            Self::RemoveWhitespace => union(WHITE, set(space::NO_BREAK)),
+            Self::SqlHexDecode => set(b"xX"),
+            Self::UrlDecode | Self::UrlDecodeUni => set(b"%+"),
+            Self::UrlEncode => url::ENCODED,
+            Self::Utf8ToUnicode => union(range(0xc0, 0xf7), set(b"\0")),
+        })
     }
 
     /// Writes the transformed value to `out`, which is cleared first. Returns false, with `out`
@@ -203,7 +246,135 @@ impl Transformation {
     #[inline(never)]
     pub fn apply(self, input: &[u8], out: &mut Vec<u8>) -> bool {
         out.clear();
-        let _ = input;
-        false
+        // The start that cannot change is copied in one go, and most often that is all there is.
+        let start = match self.trigger() {
+            Trigger::Always => 0,
+            Trigger::Bytes(bytes) => match input.iter().position(|b| has(&bytes, *b)) {
+                Some(at) => at,
+                None => return false,
+            },
+        };
+        match self {
+            Self::Base64Decode => return base64::decode(input, out) && *out != input,
+            Self::Base64DecodeExt => base64::decode_forgiving(input, out),
+            Self::Base64Encode => base64::encode(input, out),
+            Self::CmdLine => command::line(input, out),
+            Self::CompressWhitespace => space::compress(input, start, out),
+            Self::CssDecode => escape::css(input, start, out),
+            Self::EscapeSeqDecode => escape::ansi_c(input, start, out),
+            Self::HexDecode => hex::decode(input, out),
+            Self::HexEncode => hex::encode(input, out),
+            Self::HtmlEntityDecode => html::decode(input, start, out),
+            Self::JsDecode => escape::javascript(input, start, out),
+            Self::Length => length(input, out),
+            Self::Lowercase => out.extend(input.iter().map(u8::to_ascii_lowercase)),
+            Self::Uppercase => out.extend(input.iter().map(u8::to_ascii_uppercase)),
+            Self::Md5 => digest::md5(input, out),
+            Self::NormalizePath => path::normalize(input, false, out),
+            Self::NormalizePathWin => path::normalize(input, true, out),
+            Self::ParityEven7bit => out.extend(input.iter().map(|b| parity::even(*b))),
+            Self::ParityOdd7bit => out.extend(input.iter().map(|b| parity::odd(*b))),
+            Self::ParityZero7bit => out.extend(input.iter().map(|b| b & 0x7f)),
+            Self::RemoveComments => comments::remove(input, out),
+            Self::RemoveCommentsChar => comments::remove_marks(input, out),
+            Self::ReplaceComments => comments::replace(input, out),
+            Self::RemoveNulls => out.extend(input.iter().copied().filter(|b| *b != 0)),
+            Self::ReplaceNulls => out.extend(input.iter().map(|b| if *b == 0 { b' ' } else { *b })),
+            Self::RemoveWhitespace => out.extend(input.iter().copied().filter(|b| !space::removable(*b))),
+            Self::Sha1 => digest::sha1(input, out),
+            Self::SqlHexDecode => hex::decode_sql(input, out),
+            Self::Trim => out.extend_from_slice(space::trim(input, true, true)),
+            Self::TrimLeft => out.extend_from_slice(space::trim(input, true, false)),
+            Self::TrimRight => out.extend_from_slice(space::trim(input, false, true)),
+            Self::UrlDecode => url::decode(input, start, false, out),
+            Self::UrlDecodeUni => url::decode(input, start, true, out),
+            Self::UrlEncode => url::encode(input, out),
+            Self::Utf8ToUnicode => unicode::escape(input, start, out),
+        }
+        *out != input
     }
+}
+
+/// The number of bytes, in decimal.
+fn length(input: &[u8], out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    let mut rest = input.len();
+    for (at, digit) in digits.iter_mut().enumerate().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        first = at;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(first..).unwrap_or_default());
+}
+
+/// What C's `isspace` takes for white space.
+const WHITE: [u64; 4] = set(b" \t\n\x0b\x0c\r");
+
+const fn is_white(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
+}
+
+const fn has(set: &[u64; 4], byte: u8) -> bool {
+    set[(byte >> 6) as usize] >> (byte & 63) & 1 != 0
+}
+
+/// The set of these bytes.
+const fn set(bytes: &[u8]) -> [u64; 4] {
+    let mut set = [0; 4];
+    let mut i = 0;
+    while i < bytes.len() {
+        set[(bytes[i] >> 6) as usize] |= 1 << (bytes[i] & 63);
+        i += 1;
+    }
+    set
+}
+
+/// The set of the bytes from `first` to `last`.
+const fn range(first: u8, last: u8) -> [u64; 4] {
+    let mut set = [0; 4];
+    let mut b = first as usize;
+    while b <= last as usize {
+        set[b >> 6] |= 1 << (b & 63);
+        b += 1;
+    }
+    set
+}
+
+const fn union(a: [u64; 4], b: [u64; 4]) -> [u64; 4] {
+    [a[0] | b[0], a[1] | b[1], a[2] | b[2], a[3] | b[3]]
+}
+
+/// The value of a hexadecimal digit.
+const fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// The byte that two hexadecimal digits spell.
+fn pair(high: u8, low: u8) -> Option<u8> {
+    Some(digit(high)? << 4 | digit(low)?)
+}
+
+/// The low byte of what four hexadecimal digits spell, a fullwidth form (`ff01` to `ff5e`) as the
+/// ASCII character that it stands for.
+fn quad(digits: [u8; 4]) -> Option<u8> {
+    let high = pair(digits[0], digits[1])?;
+    let low = pair(digits[2], digits[3])?;
+    Some(if high == 0xff && matches!(low, 1..=0x5e) { low + 0x20 } else { low })
+}
+
+/// Copies `input` from `from` up to the next `mark`, in one go; returns where that is.
+fn copy_until(input: &[u8], from: usize, mark: u8, out: &mut Vec<u8>) -> usize {
+    let rest = input.get(from..).unwrap_or_default();
+    let len = rest.iter().position(|b| *b == mark).unwrap_or(rest.len());
+    out.extend_from_slice(rest.get(..len).unwrap_or_default());
+    from + len
 }

@@ -1,0 +1,111 @@
+//! Base64, RFC 4648 with the alphabets of section 4.
+
+use alloc::vec::Vec;
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// The six bits of a letter of the standard alphabet.
+fn sextet(byte: u8) -> Option<u8> {
+    Some(match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        _ => return None,
+    })
+}
+
+/// Strict: false (nothing decoded) if anything but the alphabet, up to two `=` at the end and line
+/// ends occurs. What follows a NUL is not looked at, a last group that is not whole is dropped.
+pub(super) fn decode(input: &[u8], out: &mut Vec<u8>) -> bool {
+    let end = input.iter().position(|b| *b == 0).unwrap_or(input.len());
+    let input = input.get(..end).unwrap_or_default();
+    let mut group = 0u32;
+    let mut filled = 0;
+    let mut padding = 0;
+    let mut at = 0;
+    while at < input.len() {
+        // Blanks are accepted at the end of a line and of the value.
+        let spaces = input.get(at..).unwrap_or_default().iter().take_while(|b| **b == b' ').count();
+        at += spaces;
+        let bits = match *input.get(at..).unwrap_or_default() {
+            [] => break,
+            [b'\r', b'\n', ..] => {
+                at += 2;
+                continue;
+            }
+            [b'\n', ..] => {
+                at += 1;
+                continue;
+            }
+            [b'=', ..] if spaces == 0 && padding < 2 => {
+                padding += 1;
+                0
+            }
+            [byte, ..] if spaces == 0 && padding == 0 => match sextet(byte) {
+                Some(bits) => bits,
+                None => return false,
+            },
+            _ => return false,
+        };
+        at += 1;
+        group = group << 6 | u32::from(bits);
+        filled += 1;
+        if filled == 4 {
+            let [_, bytes @ ..] = group.to_be_bytes();
+            out.extend_from_slice(bytes.get(..3 - padding).unwrap_or_default());
+            group = 0;
+            filled = 0;
+        }
+    }
+    true
+}
+
+/// Forgiving: both alphabets, what is of neither is skipped. A `=` after the first letter of a
+/// group that is not followed by another spoils everything.
+pub(super) fn decode_forgiving(input: &[u8], out: &mut Vec<u8>) {
+    let mut group = 0u32;
+    let mut filled = 0;
+    for (at, &byte) in input.iter().enumerate() {
+        let bits = match byte {
+            b'=' => {
+                if filled == 1 && input.get(at + 1) != Some(&b'=') {
+                    out.clear();
+                    return;
+                }
+                continue;
+            }
+            b'-' => 62,
+            b'_' => 63,
+            _ => match sextet(byte) {
+                Some(bits) => bits,
+                None => continue,
+            },
+        };
+        // Bytes leave as soon as they are whole.
+        group = group << 6 | u32::from(bits);
+        match filled {
+            0 => {}
+            1 => out.push((group >> 4) as u8),
+            2 => out.push((group >> 2) as u8),
+            _ => out.push(group as u8),
+        }
+        filled = (filled + 1) & 3;
+    }
+}
+
+pub(super) fn encode(input: &[u8], out: &mut Vec<u8>) {
+    out.reserve(input.len().div_ceil(3) * 4);
+    for chunk in input.chunks(3) {
+        let mut bytes = [0; 4];
+        for (to, from) in bytes.iter_mut().skip(1).zip(chunk) {
+            *to = *from;
+        }
+        let group = u32::from_be_bytes(bytes);
+        for i in 0..4 {
+            let letter = ALPHABET[(group >> (18 - 6 * i)) as usize & 63];
+            out.push(if i <= chunk.len() { letter } else { b'=' });
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! White space.
+
+use alloc::vec::Vec;
+
+use super::is_white;
+
+/// Bytes that [`removable`] takes for a no-break space: Latin-1's, and the first of UTF-8's two.
+pub(super) const NO_BREAK: &[u8] = b"\xa0\xc2";
+
+/// Runs of white space to one blank each.
+pub(super) fn compress(input: &[u8], start: usize, out: &mut Vec<u8>) {
+    let (head, rest) = input.split_at_checked(start).unwrap_or((&[], input));
+    out.reserve(input.len());
+    out.extend_from_slice(head);
+    let mut blank = false;
+    for &byte in rest {
+        if !is_white(byte) {
+            out.push(byte);
+        } else if !blank {
+            out.push(b' ');
+        }
+        blank = is_white(byte);
+    }
+}
+
+/// Whether `removeWhitespace` drops the byte.
+pub(super) fn removable(byte: u8) -> bool {
+    is_white(byte) || NO_BREAK.contains(&byte)
+}
+
+/// The value without white space at its start, its end, or both.
+pub(super) fn trim(mut input: &[u8], left: bool, right: bool) -> &[u8] {
+    if left {
+        while let [first, rest @ ..] = input
+            && is_white(*first)
+        {
+            input = rest;
+        }
+    }
+    if right {
+        while let [rest @ .., last] = input
+            && is_white(*last)
+        {
+            input = rest;
+        }
+    }
+    input
+}

@@ -7,6 +7,7 @@
 //! Names and quirks are those of ModSecurity 3 (libmodsecurity 3.0.14), for which the Core Rule Set is written;
 //! where this engine is stricter the parser's own documentation says so.
 
+mod disposition;
 mod json;
 mod multipart;
 mod swar;
@@ -107,8 +108,7 @@ pub trait Sink {
 /// The size of the body itself (`SecRequestBodyLimit`, `SecRequestBodyNoFilesLimit`) is the caller's affair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Arguments reported at most; `SecArgumentsLimit` less those already there. Further ones are left out without
-    /// a fault, as in ModSecurity, whose recommended rule 200007 denies such requests by their number.
+    /// Arguments reported at most: `SecArgumentsLimit` less those already there.
     pub arguments: usize,
     /// Levels of nesting in JSON (`SecRequestBodyJsonDepthLimit`) and XML.
     pub depth: usize,
@@ -229,31 +229,45 @@ impl Budget {
         }
     }
 
-    /// Reports an argument unless there have been enough; false when its bytes exceed what is left.
-    pub(crate) fn arg(&mut self, sink: &mut dyn Sink, name: &[u8], value: &[u8]) -> bool {
-        let Some(left) = self.arguments.checked_sub(1) else { return true };
+    /// Reports an argument; fails when there have been enough, or their bytes exceed what is left.
+    pub(crate) fn arg(&mut self, sink: &mut dyn Sink, name: &[u8], value: &[u8]) -> Result<(), &'static str> {
+        let left = self.arguments.checked_sub(1).ok_or(TOO_MANY_ARGUMENTS)?;
         if !self.bytes(name.len() + value.len()) {
-            return false;
+            return Err(TOO_MUCH);
         }
         self.arguments = left;
         sink.arg(name, value);
-        true
+        Ok(())
     }
 }
 
+const TOO_MANY_ARGUMENTS: &str = "More arguments than allowed";
+pub(crate) const TOO_MUCH: &str = "Names and values are longer than allowed";
+
 /// Reads a form. True if a `%` was not followed by two hexadecimal digits (`URLENCODED_ERROR`).
 ///
-/// `separator` is `SecArgumentSeparator`, an ampersand by default. A form cannot be malformed: arguments beyond the
-/// limits are left out.
+/// `separator` is `SecArgumentSeparator`, an ampersand by default.
+///
+/// # Errors
+/// When a limit is exceeded; nothing else is wrong with any form. (ModSecurity leaves the rest of the arguments
+/// out without a word.)
 pub fn urlencoded(
     body: &[u8],
     separator: u8,
     limits: &Limits,
     scratch: &mut Scratch,
     sink: &mut dyn Sink,
-) -> bool {
+) -> Result<bool, Fault> {
     let mut budget = Budget::new(limits);
-    crate::request::arguments(body, separator, scratch, &mut |name, value| {
-        budget.arg(sink, name, value);
-    })
+    let mut fault = None;
+    let mut reported = 0;
+    let invalid = crate::request::arguments(body, separator, scratch, &mut |name, value| {
+        if fault.is_none() {
+            match budget.arg(sink, name, value) {
+                Ok(()) => reported += name.len() + value.len(),
+                Err(reason) => fault = Some(Fault::new(Processor::UrlEncoded, reported, reason)),
+            }
+        }
+    });
+    fault.map_or(Ok(invalid), Err)
 }

@@ -20,3 +20,27 @@ pub(crate) fn find(bytes: &[u8], from: usize, byte: u8) -> Option<usize> {
     }
     chunks.remainder().iter().position(|b| *b == byte).map(|found| at + found)
 }
+
+/// Where `bytes`, from `from` on, first has a byte that a JSON string cannot hold as it is: a quote, a backslash, a
+/// control character; or one that is not ASCII, which is to be validated.
+pub(crate) fn find_special(bytes: &[u8], from: usize) -> Option<usize> {
+    let rest = bytes.get(from..)?;
+    let mut chunks = rest.chunks_exact(8);
+    let mut at = from;
+    for chunk in &mut chunks {
+        let word = u64::from_le_bytes(chunk.try_into().unwrap_or([0; 8]));
+        let quote = word ^ (ONES * b'"' as u64);
+        let backslash = word ^ (ONES * b'\\' as u64);
+        // A borrow only spoils bytes above one that is found, and the lowest is what counts.
+        let below = quote.wrapping_sub(ONES) & !quote
+            | backslash.wrapping_sub(ONES) & !backslash
+            | word.wrapping_sub(ONES * 0x20) & !word;
+        let found = (below | word) & HIGH;
+        if found != 0 {
+            return Some(at + (found.trailing_zeros() / 8) as usize);
+        }
+        at += 8;
+    }
+    let special = |b: &u8| !(0x20..0x80).contains(b) || matches!(b, b'"' | b'\\');
+    chunks.remainder().iter().position(special).map(|found| at + found)
+}

@@ -1,2 +1,4 @@
 //! (being built)
+pub mod phrases;
+pub mod scan;
 pub mod syntax;

@@ -44,3 +44,19 @@ pub(crate) fn find_special(bytes: &[u8], from: usize) -> Option<usize> {
     let special = |b: &u8| !(0x20..0x80).contains(b) || matches!(b, b'"' | b'\\');
     chunks.remainder().iter().position(special).map(|found| at + found)
 }
+
+/// Where `bytes`, from `from` on, first has a control character.
+pub(crate) fn find_control(bytes: &[u8], from: usize) -> Option<usize> {
+    let rest = bytes.get(from..)?;
+    let mut chunks = rest.chunks_exact(8);
+    let mut at = from;
+    for chunk in &mut chunks {
+        let word = u64::from_le_bytes(chunk.try_into().unwrap_or([0; 8]));
+        let found = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+        if found != 0 {
+            return Some(at + (found.trailing_zeros() / 8) as usize);
+        }
+        at += 8;
+    }
+    chunks.remainder().iter().position(|b| *b < 0x20).map(|found| at + found)
+}

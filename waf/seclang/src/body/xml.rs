@@ -24,7 +24,6 @@ const ENTITIES: usize = 64;
 const NESTED: usize = 8;
 
 const UNENDED: &str = "The document ends early";
-const CONTROL: &str = "A character that is not allowed";
 
 /// Reads XML.
 ///
@@ -152,11 +151,14 @@ impl<'a> Reader<'a> {
     ) -> Read<()> {
         self.eat(b"\xef\xbb\xbf");
         self.declaration()?;
-        if !self.latin {
-            if let Err(error) = core::str::from_utf8(self.body) {
-                self.at = error.valid_up_to();
-                return Err("Not UTF-8");
-            }
+        let valid = if self.latin { Ok(()) } else { core::str::from_utf8(self.body).map(|_| ()) };
+        if let Err(error) = valid {
+            self.at = error.valid_up_to();
+            return Err("Not UTF-8");
+        }
+        if let Some(at) = forbidden(self.body, self.latin) {
+            self.at = at;
+            return Err("A character that is not allowed");
         }
         let mut doctype = false;
         let mut root = false;
@@ -193,7 +195,10 @@ impl<'a> Reader<'a> {
                 b'!' if self.eat(b"<!--") => self.comment()?,
                 b'!' if !stack.is_empty() && self.eat(b"<![CDATA[") => {
                     let data = self.until(b"]]>")?;
-                    self.characters(data, text)?;
+                    if !self.budget.bytes(data.len()) {
+                        return Err(TOO_MUCH);
+                    }
+                    self.characters(data, text);
                 }
                 b'!' if !root && !doctype && self.eat(b"<!DOCTYPE") => {
                     doctype = true;
@@ -227,7 +232,10 @@ impl<'a> Reader<'a> {
             if before > 0 && self.eat(b"?>") {
                 return Ok(());
             }
-            let name = if spaced { self.name()? } else { return Err("An invalid XML declaration") };
+            if !spaced {
+                return Err("An invalid XML declaration");
+            }
+            let name = self.name()?;
             self.space();
             if !self.eat(b"=") {
                 return Err("An invalid XML declaration");
@@ -244,6 +252,10 @@ impl<'a> Reader<'a> {
                 return Err("An invalid XML declaration");
             }
             before = order;
+            if (order == 1 && !value.starts_with(b"1.")) || (order == 3 && value != b"yes" && value != b"no")
+            {
+                return Err("An invalid XML declaration");
+            }
             if order == 2 {
                 let is = |name: &[u8]| value.eq_ignore_ascii_case(name);
                 self.latin = is(b"iso-8859-1") || is(b"latin1") || is(b"iso-latin-1");
@@ -255,11 +267,11 @@ impl<'a> Reader<'a> {
     }
 
     fn comment(&mut self) -> Read<()> {
-        let comment = self.until(b"--")?;
+        self.until(b"--")?;
         if !self.eat(b">") {
             return Err("'--' inside a comment");
         }
-        check(comment)
+        Ok(())
     }
 
     fn instruction(&mut self) -> Read<()> {
@@ -271,7 +283,8 @@ impl<'a> Reader<'a> {
         if !self.rest().starts_with(b"?>") && !self.space() {
             return Err("An invalid processing instruction");
         }
-        check(self.until(b"?>")?)
+        self.until(b"?>")?;
+        Ok(())
     }
 
     /// A start tag.
@@ -369,7 +382,7 @@ impl<'a> Reader<'a> {
             let end = super::swar::find(rest, 0, b'&').unwrap_or(rest.len());
             let (plain, reference) = rest.split_at(end);
             let from = out.len();
-            self.characters(plain, out)?;
+            self.characters(plain, out);
             if attribute {
                 for byte in out.get_mut(from..).unwrap_or_default() {
                     if matches!(byte, b'\t' | b'\n') {
@@ -411,11 +424,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Appends characters as they are, but for line endings, which become LF, and ISO-8859-1.
-    fn characters(&self, plain: &[u8], out: &mut Vec<u8>) -> Read<()> {
-        check(plain)?;
+    fn characters(&self, plain: &[u8], out: &mut Vec<u8>) {
         if !self.latin && !plain.contains(&b'\r') {
             out.extend_from_slice(plain);
-            return Ok(());
+            return;
         }
         let mut bytes = plain.iter().copied().peekable();
         while let Some(byte) = bytes.next() {
@@ -426,7 +438,6 @@ impl<'a> Reader<'a> {
                 byte => out.push(byte),
             }
         }
-        Ok(())
     }
 
     /// A document type declaration after its `<!DOCTYPE`.
@@ -444,12 +455,8 @@ impl<'a> Reader<'a> {
                 self.space();
                 if self.eat(b"]") {
                     break;
-                } else if self.eat(b"%") {
-                    self.name()?;
-                    if !self.eat(b";") {
-                        return Err(INVALID);
-                    }
-                    self.undeclared = true;
+                } else if self.rest().starts_with(b"%") {
+                    return Err("A reference to a parameter entity");
                 } else if self.eat(b"<!--") {
                     self.comment()?;
                 } else if self.eat(b"<!ENTITY") {
@@ -523,7 +530,9 @@ impl<'a> Reader<'a> {
 
     /// A declaration of an element, an attribute list or a notation: only its quoted values matter.
     fn other_declaration(&mut self, attribute: &mut Vec<u8>, sink: &mut dyn Sink) -> Read<()> {
-        self.name()?;
+        if !matches!(self.name()?, b"ELEMENT" | b"ATTLIST" | b"NOTATION") {
+            return Err("An invalid declaration");
+        }
         loop {
             match self.next() {
                 Some(b'>') => {
@@ -544,10 +553,23 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Only tabs and line endings may be among control characters.
-fn check(text: &[u8]) -> Read<()> {
-    let control = |b: &u8| *b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r');
-    if text.iter().any(control) { Err(CONTROL) } else { Ok(()) }
+/// The first character that XML does not allow: control characters but tabs and line endings, U+FFFE and U+FFFF.
+fn forbidden(body: &[u8], latin: bool) -> Option<usize> {
+    let mut at = 0;
+    while let Some(control) = super::swar::find_control(body, at) {
+        if !matches!(body.get(control), Some(b'\t' | b'\n' | b'\r')) {
+            return Some(control);
+        }
+        at = control + 1;
+    }
+    at = 0;
+    while let Some(wide) = super::swar::find(body, at, 0xef).filter(|_| !latin) {
+        if matches!(body.get(wide + 1..wide + 3), Some([0xbf, 0xbe | 0xbf])) {
+            return Some(wide);
+        }
+        at = wide + 1;
+    }
+    None
 }
 
 /// Appends the character of a numeric reference, `#` removed.

@@ -111,7 +111,16 @@ pub(crate) fn decode_prefix<'a, T: Deserialize<'a>>(
     bytes: &'a [u8],
     what: &'static str,
 ) -> Result<T, DecodeError> {
-    postcard::take_from_bytes(bytes).map(|(message, _)| message).map_err(|_| DecodeError::malformed(what, 0))
+    decode_front(bytes, what).map(|(message, _)| message)
+}
+
+/// The same, with the bytes behind it.
+#[inline]
+pub(crate) fn decode_front<'a, T: Deserialize<'a>>(
+    bytes: &'a [u8],
+    what: &'static str,
+) -> Result<(T, &'a [u8]), DecodeError> {
+    postcard::take_from_bytes(bytes).map_err(|_| DecodeError::malformed(what, 0))
 }
 
 /// Decodes a message that an untrusted side wrote: nothing may follow it.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::{DecodeError, decode_prefix};
+use crate::codec::{DecodeError, decode_front, decode_prefix};
 use crate::octets::Octets;
 use crate::seq::{Element, Seq};
 
@@ -137,6 +137,15 @@ pub struct RequestHead<'a> {
     pub headers: Seq<'a, Header<'a>>,
     /// Whether the request ends here: no body chunk will follow.
     pub end: bool,
+    /// The protocol as the client wrote it, where that is not what [`version`](Self::version) is
+    /// called: only hosts that take requests of any protocol have some. Empty otherwise, and then
+    /// it takes no byte of the message.
+    #[serde(skip_serializing_if = "is_empty", skip_deserializing)]
+    pub protocol: Octets<'a>,
+}
+
+fn is_empty(octets: &Octets<'_>) -> bool {
+    octets.is_empty()
 }
 
 impl<'a> RequestHead<'a> {
@@ -146,7 +155,20 @@ impl<'a> RequestHead<'a> {
     /// [`DecodeError`] if the bytes are no request head.
     #[inline]
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        decode_prefix(bytes, "request head")
+        let (mut head, rest): (Self, _) = decode_front(bytes, "request head")?;
+        if !rest.is_empty() {
+            // What a later host appends without it is ignored.
+            head.protocol = decode_prefix(rest, "protocol").unwrap_or_default();
+        }
+        Ok(head)
+    }
+
+    /// The protocol as it stands in the request line.
+    pub fn protocol(&self) -> &'a [u8] {
+        match self.protocol.bytes() {
+            [] => self.version.as_str().as_bytes(),
+            protocol => protocol,
+        }
     }
 
     /// The target up to `?` or `#`.

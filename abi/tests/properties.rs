@@ -219,6 +219,7 @@ proptest! {
             target: Octets(&texts[4]),
             headers: Seq::from_encoded(&list),
             end,
+            protocol: Octets(&texts[3]),
         };
         let bytes = encoded(&head);
         let decoded = RequestHead::decode(&bytes).unwrap();

@@ -128,6 +128,7 @@ fn request_head() {
         target: "/a?b=c".into(),
         headers: Seq::from_encoded(&encoded),
         end: false,
+        protocol: Octets::default(),
     };
     let bytes = pinned("request-head", &head);
     let decoded = RequestHead::decode(&bytes).unwrap();
@@ -135,6 +136,18 @@ fn request_head() {
     assert!(decoded.headers.iter().eq(headers));
     assert_eq!(decoded.path(), b"/a");
     assert_eq!(decoded.query(), Some(&b"b=c"[..]));
+}
+
+/// Only a host that takes any protocol writes one, behind everything else.
+#[test]
+fn request_head_of_another_protocol() {
+    let plain = RequestHead { method: "GET".into(), target: "/".into(), ..RequestHead::default() };
+    let other = RequestHead { protocol: "JUNK/1.0".into(), ..plain };
+    let bytes = pinned("request-head-protocol", &other);
+    assert_eq!(RequestHead::decode(&bytes), Ok(other));
+    assert_eq!(other.protocol(), b"JUNK/1.0");
+    assert_eq!(RequestHead::decode(&bytes[..bytes.len() - 9]), Ok(plain));
+    assert_eq!(plain.protocol(), b"HTTP/1.1");
 }
 
 #[test]

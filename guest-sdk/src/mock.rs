@@ -392,6 +392,7 @@ impl<F: Exported> Filtered<F> {
             target: request.target.as_str().into(),
             headers: headers.as_seq(),
             end: request.body.is_empty(),
+            protocol: Octets::default(),
             ..RequestHead::default()
         });
         if request.body.is_empty() || head.replaces_body() {

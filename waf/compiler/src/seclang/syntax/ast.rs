@@ -17,7 +17,7 @@ pub struct Configuration {
     pub directives: Directives,
     /// Rules and markers in file order.
     pub items: Vec<Item>,
-    /// What was noticed, in the order of the files.
+    /// What was noticed: what reading says in file order, then what resolving says.
     pub diagnostics: Vec<Diagnostic>,
     /// Files that were read, rule files and data files, in the order of their first use.
     pub files: Vec<SourceFile>,
@@ -60,7 +60,7 @@ pub enum Level {
     Note,
     /// Kept, but probably not what was meant.
     Warning,
-    /// Left out.
+    /// Left out: a rule with its chain, a directive, or a file.
     Error,
 }
 
@@ -107,7 +107,7 @@ pub struct SourceFile {
 
 /// What stands in the list of rules.
 #[derive(Debug, Clone)]
-#[allow(clippy::large_enum_variant, reason = "nearly all items are rules")]
+#[expect(clippy::large_enum_variant, reason = "nearly all items are rules")]
 pub enum Item {
     /// A rule with its chain.
     Rule(Rule),
@@ -191,6 +191,10 @@ pub struct Rule {
     pub skip: u32,
     /// `skipAfter`: the name of the marker at which to go on after a match.
     pub skip_after: Option<Vec<u8>>,
+    /// Whether a match is logged: the rule's word, or else the default action's.
+    pub log: bool,
+    /// Whether a match makes the transaction worth the audit log, by the same rule.
+    pub audit_log: bool,
     /// The conditions, at least one: the rule itself, then its chain. All must match, in turn.
     pub links: Vec<Link>,
 }
@@ -239,7 +243,7 @@ pub enum AllowScope {
 pub struct Link {
     /// Where it stands.
     pub place: Place,
-    /// The directive as it stands in the file, without continuation marks; not UTF-8 is replaced.
+    /// The directive as it stands in the file; what is not UTF-8 is replaced.
     pub source: String,
     /// What is looked at; empty for `SecAction`. Exclusions and updates are among them.
     pub targets: Vec<Target>,
@@ -267,9 +271,9 @@ pub struct Link {
     pub maturity: Option<u8>,
     /// `accuracy`, 1 to 9.
     pub accuracy: Option<u8>,
-    /// Whether a match is logged: the default action's word, then the rule's own.
+    /// Whether this link's match is logged: its own word, or else the rule's.
     pub log: bool,
-    /// Whether a match makes the transaction worth the audit log, by the same rule.
+    /// Whether it is worth the audit log, by the same rule.
     pub audit_log: bool,
     /// What else a match does, in order.
     pub actions: Vec<Action>,

@@ -27,6 +27,12 @@ impl Request {
         find(&self.headers, name)
     }
 
+    /// Why a server of HTTP/1 closes the connection on such a request line, if it does: it has no
+    /// version, which is a request of HTTP/0.9.
+    pub fn refusal(&self) -> Option<&'static str> {
+        self.version.is_empty().then_some("no version in the request line")
+    }
+
     /// The request line, without a line end.
     pub fn line(&self) -> Vec<u8> {
         [&self.method[..], &self.target, &self.version].join(&b' ')
@@ -121,4 +127,7 @@ pub struct Observed {
     pub interruption: Option<u16>,
     /// The scores, if the engine can tell.
     pub scores: Option<Scores>,
+    /// Why the client got no answer, if it got none. The [`crate::Runner`] sets it where a server would
+    /// have refused the request before any engine saw it; an engine that is asked through a server may.
+    pub error: Option<String>,
 }

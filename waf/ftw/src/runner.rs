@@ -84,7 +84,12 @@ fn outcome<E: Engine + ?Sized>(test: &Test, engine: &mut E) -> Outcome {
             1 => reason,
             _ => format!("stage {number}: {reason}"),
         };
-        let observed = exchange(&stage.input).map_err(|e| e.to_string()).and_then(|e| engine.run(&e));
+        let observed = exchange(&stage.input).map_err(|e| e.to_string()).and_then(|exchange| {
+            let mut observed = engine.run(&exchange)?;
+            let refusal = exchange.request.refusal().map(str::to_owned);
+            observed.error = observed.error.or(refusal);
+            Ok(observed)
+        });
         match observed.map(|observed| judge(&stage.output, &observed)) {
             Ok(Outcome::Pass) => {}
             Ok(Outcome::NotJudged(reason)) if worst == Outcome::Pass => {

@@ -116,12 +116,10 @@ impl<'a> Reader<'a> {
 
     fn name(&mut self) -> Read<&'a [u8]> {
         let rest = self.rest();
-        let starts = |b: u8| b.is_ascii_alphabetic() || matches!(b, b'_' | b':' | 0x80..);
-        if !rest.first().is_some_and(|b| starts(*b)) {
+        let len = name_len(rest);
+        if len == 0 {
             return Err("A name expected");
         }
-        let inside = |b: &u8| starts(*b) || b.is_ascii_digit() || matches!(b, b'-' | b'.');
-        let len = rest.iter().position(|b| !inside(b)).unwrap_or(rest.len());
         self.at += len;
         Ok(rest.get(..len).unwrap_or_default())
     }
@@ -252,8 +250,8 @@ impl<'a> Reader<'a> {
                 return Err("An invalid XML declaration");
             }
             before = order;
-            if (order == 1 && !value.starts_with(b"1.")) || (order == 3 && value != b"yes" && value != b"no")
-            {
+            let version = value.strip_prefix(b"1.").filter(|minor| minor.iter().all(u8::is_ascii_digit));
+            if (order == 1 && version.is_none()) || (order == 3 && value != b"yes" && value != b"no") {
                 return Err("An invalid XML declaration");
             }
             if order == 2 {
@@ -340,7 +338,8 @@ impl<'a> Reader<'a> {
             }
             attribute.clear();
             self.expand(value, true, 0, attribute)?;
-            if name != b"xmlns" && !name.starts_with(b"xmlns:") {
+            let declares = name == b"xmlns" || (name.starts_with(b"xmlns:") && name.len() > 6);
+            if !declares {
                 self.report(attribute, sink)?;
             }
         }
@@ -416,7 +415,7 @@ impl<'a> Reader<'a> {
                     }
                     Some(_) if attribute => return Err("An external entity inside an attribute"),
                     Some(_) => {}
-                    None if self.undeclared && !name.is_empty() => {}
+                    None if self.undeclared && name_len(name) == name.len() && !name.is_empty() => {}
                     None => return Err("An entity that is not declared"),
                 },
             }
@@ -551,6 +550,16 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
+
+/// The length of the name that `text` begins with.
+fn name_len(text: &[u8]) -> usize {
+    let starts = |b: &u8| b.is_ascii_alphabetic() || matches!(b, b'_' | b':' | 0x80..);
+    if !text.first().is_some_and(starts) {
+        return 0;
+    }
+    let inside = |b: &u8| starts(b) || b.is_ascii_digit() || matches!(b, b'-' | b'.');
+    text.iter().position(|b| !inside(b)).unwrap_or(text.len())
 }
 
 /// The first character that XML does not allow: control characters but tabs and line endings, U+FFFE and U+FFFF.

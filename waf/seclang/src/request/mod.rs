@@ -5,7 +5,7 @@
 
 use alloc::vec::Vec;
 
-use crate::body::Scratch;
+use crate::body::{Scratch, find};
 
 /// The parts of a request line.
 ///
@@ -61,7 +61,7 @@ impl<'a> RequestParts<'a> {
 
 /// Splits at the first `at`; the second half is empty if there is none.
 fn split(bytes: &[u8], at: u8) -> (&[u8], &[u8]) {
-    match bytes.iter().position(|b| *b == at) {
+    match find(bytes, 0, at) {
         Some(i) => (bytes.get(..i).unwrap_or_default(), bytes.get(i + 1..).unwrap_or_default()),
         None => (bytes, &[]),
     }
@@ -160,7 +160,7 @@ pub fn arguments(
 
 /// Decodes one half of an argument into `buffer`, or returns it as it is if there is nothing to decode.
 fn part<'a>(raw: &'a [u8], buffer: &'a mut Vec<u8>, invalid: &mut bool) -> &'a [u8] {
-    if !raw.iter().any(|b| matches!(b, b'%' | b'+')) {
+    if find(raw, 0, b'%').is_none() && find(raw, 0, b'+').is_none() {
         return raw;
     }
     buffer.clear();

@@ -25,5 +25,6 @@ pub mod scan;
 pub mod transform;
 mod variable;
 
+pub use engine::{Guard, Interruption, MAX_BODY, Matched, NoServices, Services, Settings, Transaction, Verb};
 pub use ruleset::{BlobError, RuleSet, checksum};
 pub use variable::Variable;

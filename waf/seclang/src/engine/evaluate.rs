@@ -1,0 +1,406 @@
+//! A rule and its chain: which values its targets have, and what happens where one matches.
+
+use super::confirm::Found;
+use super::screen::State;
+use super::store::{Digits, Value, covers, parts};
+use super::transaction::Transaction;
+use crate::Variable;
+use crate::format::*;
+use crate::transform::Transformation;
+
+/// Most values in MATCHED_VARS.
+const MAX_MATCHED: usize = 1024;
+
+/// A value that an operator matched.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct MatchedVar<'r> {
+    /// The rule's target.
+    pub variable: u8,
+    /// Whether the target was a count.
+    pub count: bool,
+    pub key: Value<'r>,
+    /// Behind the transformations.
+    pub value: Value<'r>,
+    /// Before them.
+    pub raw: Value<'r>,
+    /// The part that the operator found.
+    pub found: Value<'r>,
+}
+
+/// Where a value is that an operator is to look at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Subject<'r> {
+    Value(Value<'r>),
+    /// A buffer of [`Transaction::work`].
+    Work(usize),
+}
+
+/// The rule at hand.
+pub(crate) struct Context<'c> {
+    /// Its record, and that of its chain's first rule.
+    pub index: usize,
+    pub head: usize,
+    pub rule: &'c Rule,
+    pub matcher: Matcher,
+}
+
+impl<'r> Transaction<'r> {
+    /// Runs a rule with its chain. True if all of it matched; then all of its actions are done.
+    pub(super) fn evaluate_chain(&mut self, head: usize, rule: &Rule) -> bool {
+        self.matched_vars.clear();
+        self.current = head;
+        self.scored = 0;
+        if !self.evaluate(head, head, rule) {
+            return false;
+        }
+        let links = usize::from(rule.links);
+        let first = self.matched;
+        let captures = (links != 0 && rule.flags & flag::CAPTURE != 0).then(|| self.captures());
+        for link in head + 1..=head + links {
+            let record = self.rules.rule(link);
+            if !self.evaluate(head, link, &record) {
+                return false;
+            }
+        }
+        // The innermost link's actions come first.
+        for link in (head + 1..=head + links).rev() {
+            let record = self.rules.rule(link);
+            self.after_match(&record);
+        }
+        self.after_match(rule);
+        self.report(head, rule, &first, captures);
+        true
+    }
+
+    /// Runs one rule of a chain. Its variables are set for each value that matches.
+    fn evaluate(&mut self, head: usize, index: usize, rule: &Rule) -> bool {
+        if rule.flags & flag::UNCONDITIONAL != 0 {
+            self.set_variables(rule);
+            return true;
+        }
+        let context = Context { index, head, rule, matcher: self.rules.matcher(usize::from(rule.matcher)) };
+        let scanned = rule.flags & (flag::SCANNED | flag::LINK) == flag::SCANNED;
+        let mut any = false;
+        for target in self.rules.targets(rule) {
+            if target.flags & target::EXCLUDE != 0 {
+                continue;
+            }
+            any |= if scanned {
+                self.evaluate_candidates(&context, &target)
+            } else {
+                self.evaluate_target(&context, &target)
+            };
+        }
+        any
+    }
+
+    /// A target of a scanned rule: its candidates.
+    fn evaluate_candidates(&mut self, context: &Context<'_>, target: &Target) -> bool {
+        let rule = context.rule;
+        let multi = rule.flags & flag::MULTI_MATCH != 0;
+        let bit = 1u64 << (rule.pipeline % 64);
+        let captures = rule.flags & flag::CAPTURE != 0;
+        let mut any = false;
+        let mut at = self.screen.first(rule.matcher);
+        let mut last_entry = NONE;
+        while let Some(candidate) = self.screen.candidate(at) {
+            let number = core::mem::replace(&mut at, candidate.next);
+            // Several variants of an entry may be candidates of a rule with multiMatch; it looks at
+            // all of them at once.
+            if multi && candidate.entry == last_entry
+                || !multi && (candidate.pipelines & bit == 0 || candidate.state == State::NoMatch)
+            {
+                continue;
+            }
+            let entry = self.store.entry(candidate.entry);
+            if !self.fits(context, target, entry.variable, Value::Stored(entry.key)) {
+                continue;
+            }
+            last_entry = candidate.entry;
+            let (key, raw) = (Value::Stored(entry.key), Value::Stored(entry.value));
+            if multi {
+                any |= self.check(context, target.variable, key, raw);
+                continue;
+            }
+            let subject = Subject::Value(Value::Stored(candidate.variant));
+            let mut found = Found::default();
+            let matches = if candidate.state == State::Match && !captures {
+                true
+            } else {
+                let matches = self.ask(context, subject, &mut found);
+                self.screen.judge(number, matches);
+                matches
+            };
+            if matches == (rule.flags & flag::NEGATED == 0) {
+                any = true;
+                self.on_match(context, target.variable, false, key, raw, subject, &found);
+            }
+        }
+        any
+    }
+
+    /// Whether a value belongs to a target, and no exclusion takes it away.
+    fn fits(&mut self, context: &Context<'_>, target: &Target, variable: u8, key: Value<'r>) -> bool {
+        covers(target.variable, variable)
+            && self.has_key(target, key)
+            && !self.is_excluded(context, variable, key)
+    }
+
+    /// Whether a key is the one that a target asks for, if it asks for one.
+    fn has_key(&mut self, target: &Target, key: Value<'r>) -> bool {
+        if target.flags & (target::KEY | target::REGEX) == 0 {
+            return true;
+        }
+        let mut digits = Digits::default();
+        let key = self.store.text(key, &mut digits);
+        if target.flags & target::KEY != 0 {
+            // The length first: a rule may leave out many.
+            return target.key.len as usize == key.len()
+                && self.rules.text(target.key).eq_ignore_ascii_case(key);
+        }
+        picket_regex::Regex::new(self.rules.data(target.regex)).is_match(&mut self.cache, key)
+    }
+
+    /// Whether the rule itself, or a `ctl` before it, leaves a value out.
+    fn is_excluded(&mut self, context: &Context<'_>, variable: u8, key: Value<'r>) -> bool {
+        for target in self.rules.targets(context.rule) {
+            if target.flags & target::EXCLUDE != 0
+                && covers(target.variable, variable)
+                && self.has_key(&target, key)
+            {
+                return true;
+            }
+        }
+        let words = self.meta.rule_words as usize;
+        for at in 0..self.removed_targets.len() {
+            let Some(&(set, target)) = self.removed_targets.get(at) else { break };
+            let set = set as usize;
+            if covers(target.variable, variable)
+                && (self.rules.rule_in_set(set, words, context.head)
+                    || self.rules.rule_in_set(set, words, context.index))
+                && self.has_key(&target, key)
+            {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// A target of any other rule: each of its values.
+    #[inline(never)]
+    fn evaluate_target(&mut self, context: &Context<'_>, target: &Target) -> bool {
+        let Some(variable) = Variable::from_u8(target.variable) else { return false };
+        if target.flags & target::COUNT != 0 {
+            let mut count = 0;
+            self.each(context, target, variable, &mut |_, _, _| {
+                count += 1;
+                false
+            });
+            let key = Value::Fixed(self.rules.text(target.key));
+            return self.check_as(context, target.variable, true, key, Value::Int(count));
+        }
+        self.each(context, target, variable, &mut |transaction, key, value| {
+            transaction.check(context, target.variable, key, value)
+        })
+    }
+
+    /// Calls `visit` with each value of a target that is not excluded; true if it ever says so.
+    fn each(
+        &mut self,
+        context: &Context<'_>,
+        target: &Target,
+        variable: Variable,
+        visit: &mut dyn FnMut(&mut Self, Value<'r>, Value<'r>) -> bool,
+    ) -> bool {
+        let mut any = false;
+        match variable {
+            Variable::Tx => any |= self.each_tx(context, target, visit),
+            Variable::MatchedVars | Variable::MatchedVarsNames => {
+                // A match adds to the list; what it adds is not asked.
+                for at in 0..self.matched_vars.len() {
+                    let Some(&matched) = self.matched_vars.get(at) else { break };
+                    let name = self.keep_name(&matched);
+                    let value = if variable == Variable::MatchedVars { matched.value } else { name };
+                    if self.fits(context, target, target.variable, name) {
+                        any |= visit(self, name, value);
+                    }
+                }
+            }
+            _ if variable == Variable::Env || variable.is_persistent() => {
+                any |= self.each_named(context, target, visit);
+            }
+            Variable::Rule => {
+                let key = Value::Fixed(self.rules.text(target.key));
+                let value = self.rule_value(self.rules.text(target.key));
+                if value != Value::None {
+                    any |= visit(self, key, value);
+                }
+            }
+            _ if variable.is_collection() || matches!(variable, Variable::Xml | Variable::XmlAttributes) => {
+                for part in parts(variable) {
+                    let mut at = self.store.first(*part);
+                    while let Some((next, entry)) = self.store.step(at) {
+                        at = next;
+                        let key = Value::Stored(entry.key);
+                        if self.fits(context, target, entry.variable, key) {
+                            any |= visit(self, key, Value::Stored(entry.value));
+                        }
+                    }
+                }
+            }
+            _ => {
+                if !self.is_excluded(context, target.variable, Value::None) {
+                    let value = self.scalar(variable);
+                    any |= visit(self, Value::None, value);
+                }
+            }
+        }
+        any
+    }
+
+    fn each_tx(
+        &mut self,
+        context: &Context<'_>,
+        target: &Target,
+        visit: &mut dyn FnMut(&mut Self, Value<'r>, Value<'r>) -> bool,
+    ) -> bool {
+        let mut any = false;
+        if target.flags & target::KEY != 0 && target.slot != NONE16 {
+            let value = self.store.tx.get(usize::from(target.slot)).copied().unwrap_or_default();
+            let key = Value::Fixed(self.rules.text(target.key));
+            if value != Value::None && !self.is_excluded(context, target.variable, key) {
+                any = visit(self, key, value);
+            }
+            return any;
+        }
+        for slot in 0..self.store.tx.len() {
+            let Some(&value) = self.store.tx.get(slot) else { break };
+            if value == Value::None {
+                continue;
+            }
+            let name = self.rules.text(self.rules.record(Section::TxNames, slot));
+            if self.fits(context, target, target.variable, Value::Fixed(name)) {
+                any |= visit(self, Value::Fixed(name), value);
+            }
+        }
+        any | self.each_named(context, target, visit)
+    }
+
+    fn each_named(
+        &mut self,
+        context: &Context<'_>,
+        target: &Target,
+        visit: &mut dyn FnMut(&mut Self, Value<'r>, Value<'r>) -> bool,
+    ) -> bool {
+        let mut any = false;
+        for at in 0..self.store.named.len() {
+            let Some(&named) = self.store.named.get(at) else { break };
+            let key = Value::Stored(named.name);
+            if named.value != Value::None && self.fits(context, target, named.variable, key) {
+                any |= visit(self, key, named.value);
+            }
+        }
+        any
+    }
+
+    fn check(&mut self, context: &Context<'_>, variable: u8, key: Value<'r>, raw: Value<'r>) -> bool {
+        self.check_as(context, variable, false, key, raw)
+    }
+
+    /// Puts a value through the rule's pipeline and asks the operator.
+    fn check_as(
+        &mut self,
+        context: &Context<'_>,
+        variable: u8,
+        count: bool,
+        key: Value<'r>,
+        raw: Value<'r>,
+    ) -> bool {
+        let multi = context.rule.flags & flag::MULTI_MATCH != 0;
+        let pipeline: Pipeline = self.rules.record(Section::Pipelines, usize::from(context.rule.pipeline));
+        let transformations = self.rules.data(pipeline.transformations);
+        let mut subject = Subject::Value(raw);
+        let mut any = false;
+        let mut asked = false;
+        if multi || transformations.is_empty() {
+            any |= self.try_subject(context, variable, count, key, raw, subject);
+            asked = true;
+        }
+        for &number in transformations {
+            let Some(transformation) = Transformation::from_u8(number) else { continue };
+            let into = match subject {
+                Subject::Work(0) => 1,
+                _ => 0,
+            };
+            let mut output = core::mem::take(&mut self.work[into]);
+            let mut digits = Digits::default();
+            let input = match subject {
+                Subject::Value(value) => self.store.text(value, &mut digits),
+                Subject::Work(from) => self.work.get(from).map_or(&[][..], |work| work),
+            };
+            let changed = transformation.apply(input, &mut output);
+            self.work[into] = output;
+            if changed {
+                subject = Subject::Work(into);
+                asked = false;
+                if multi {
+                    any |= self.try_subject(context, variable, count, key, raw, subject);
+                    asked = true;
+                }
+            }
+        }
+        if !asked {
+            any |= self.try_subject(context, variable, count, key, raw, subject);
+        }
+        any
+    }
+
+    fn try_subject(
+        &mut self,
+        context: &Context<'_>,
+        variable: u8,
+        count: bool,
+        key: Value<'r>,
+        raw: Value<'r>,
+        subject: Subject<'r>,
+    ) -> bool {
+        let mut found = Found::default();
+        if self.ask(context, subject, &mut found) != (context.rule.flags & flag::NEGATED == 0) {
+            return false;
+        }
+        self.on_match(context, variable, count, key, raw, subject, &found);
+        true
+    }
+
+    /// What happens at each value that matches: captures, MATCHED_VAR and its like, `setvar`.
+    #[inline(never)]
+    #[expect(clippy::too_many_arguments, reason = "all of it describes one match")]
+    fn on_match(
+        &mut self,
+        context: &Context<'_>,
+        variable: u8,
+        count: bool,
+        key: Value<'r>,
+        raw: Value<'r>,
+        subject: Subject<'r>,
+        found: &Found,
+    ) {
+        let value = match subject {
+            Subject::Value(value) => value,
+            Subject::Work(number) => {
+                let bytes = self.work.get(number).map_or(&[][..], |work| work);
+                Value::Stored(self.store.keep(bytes))
+            }
+        };
+        let negated = context.rule.flags & flag::NEGATED != 0;
+        let mut matched = MatchedVar { variable, count, key, value, raw, found: value };
+        if !negated && context.rule.flags & flag::CAPTURE != 0 && found.any {
+            matched.found = self.capture(value, found);
+        }
+        self.matched = matched;
+        if self.matched_vars.len() < MAX_MATCHED {
+            self.matched_vars.push(matched);
+        }
+        self.set_variables(context.rule);
+    }
+}

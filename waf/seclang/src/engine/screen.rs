@@ -1,0 +1,345 @@
+//! From a value to its candidates: each distinct variant is looked through once.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::store::{Entry, Span, Store};
+use crate::format::*;
+use crate::ruleset::RuleSet;
+use crate::scan::Scanner;
+use crate::transform::Transformation;
+
+/// Most candidates of a transaction.
+pub(crate) const MAX_CANDIDATES: usize = 1 << 16;
+
+/// A value that an operator could match.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidate {
+    /// The next of the same matcher, or [`NONE`].
+    pub next: u32,
+    pub entry: u32,
+    /// The value behind any of `pipelines`.
+    pub variant: Span,
+    pub pipelines: u64,
+    pub state: State,
+}
+
+/// What is known of a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Possible,
+    Match,
+    NoMatch,
+}
+
+/// A value as it is behind some pipelines. Number 0 is the value as it came, which `bytes` leaves
+/// out.
+#[derive(Debug, Default)]
+struct Variant {
+    bytes: Vec<u8>,
+    present: u64,
+    /// The pipelines that end in it.
+    own: u64,
+    /// The variant whose literals it has too: folding case changes none.
+    like: u16,
+}
+
+#[derive(Debug)]
+pub(crate) struct Screen<'r> {
+    scanner: Option<Scanner<'r>>,
+    words: usize,
+    silent: &'r [[u8; 4]],
+    /// First and last candidate of each matcher.
+    chains: Vec<(u32, u32)>,
+    candidates: Vec<Candidate>,
+    /// The rules that have candidates, one bit each.
+    pub todo: Vec<u32>,
+    variants: Vec<Variant>,
+    /// The variant of each node.
+    nodes: Vec<u16>,
+    /// The literals' matchers, `words` for each variant.
+    hits: Vec<u32>,
+    wanted: Vec<u32>,
+    found: Vec<(u16, u16)>,
+    output: Vec<u8>,
+    pub dropped: u32,
+}
+
+impl<'r> Screen<'r> {
+    pub fn new(rules: &RuleSet<'r>, meta: &Meta) -> Self {
+        let words = meta.matcher_words as usize;
+        // A set is a row of words that are there: a damaged number gives an empty one.
+        let silent = rules.matcher_set(meta.silent as usize, words);
+        let words = silent.len();
+        let rule_words = rules.rule_count().div_ceil(32);
+        Screen {
+            scanner: rules.scanner(),
+            words,
+            silent,
+            chains: vec![(NONE, NONE); rules.count::<Matcher>(Section::Matchers)],
+            candidates: Vec::new(),
+            todo: vec![0; rule_words],
+            variants: Vec::new(),
+            nodes: Vec::new(),
+            hits: Vec::new(),
+            wanted: Vec::new(),
+            found: Vec::new(),
+            output: Vec::new(),
+            dropped: 0,
+        }
+    }
+
+    /// The first candidate of a matcher, or [`NONE`].
+    #[inline]
+    pub fn first(&self, matcher: u16) -> u32 {
+        self.chains.get(usize::from(matcher)).map_or(NONE, |chain| chain.0)
+    }
+
+    #[inline]
+    pub fn candidate(&self, number: u32) -> Option<Candidate> {
+        self.candidates.get(number as usize).copied()
+    }
+
+    pub fn judge(&mut self, number: u32, matches: bool) {
+        if let Some(candidate) = self.candidates.get_mut(number as usize) {
+            candidate.state = if matches { State::Match } else { State::NoMatch };
+        }
+    }
+
+    /// Looks through entry number `number` as its slot asks.
+    pub fn look(
+        &mut self,
+        rules: &RuleSet<'r>,
+        slot: &Slot,
+        store: &mut Store<'r>,
+        number: u32,
+        entry: &Entry,
+    ) {
+        let Some(scanner) = self.scanner else { return };
+        let value = store.bytes(entry.value);
+        let present = scanner.present(value);
+        if self.variants.is_empty() {
+            self.variants.push(Variant::default());
+        }
+        self.found.clear();
+        if (present | TRIGGER_ALWAYS) & slot.triggers == 0 {
+            self.single(rules, &scanner, slot, value, present);
+        } else {
+            self.several(rules, &scanner, slot, value, present);
+        }
+        if !self.found.is_empty() {
+            self.file(rules, slot, store, number, entry);
+        }
+    }
+
+    /// One variant for all pipelines.
+    fn single(
+        &mut self,
+        rules: &RuleSet<'r>,
+        scanner: &Scanner<'r>,
+        slot: &Slot,
+        value: &[u8],
+        present: u64,
+    ) {
+        let words = self.words;
+        self.variants[0].own = slot.pipelines;
+        self.hits.clear();
+        self.hits.resize(words, 0);
+        if value.len() > 1 {
+            scanner.scan(value, &mut self.hits);
+        }
+        let set = rules.matcher_set(slot.sets as usize, words);
+        for (at, ((&hits, silent), set)) in self.hits.iter().zip(self.silent).zip(set).enumerate() {
+            let mut word = (hits | u32::from_le_bytes(*silent)) & u32::from_le_bytes(*set);
+            while word != 0 {
+                let matcher = at * 32 + word.trailing_zeros() as usize;
+                word &= word - 1;
+                if is_possible(rules, matcher, present, value.len()) {
+                    self.found.push((matcher as u16, 0));
+                }
+            }
+        }
+    }
+
+    /// Walks down the pipelines, and looks through each different value that they come to.
+    #[inline(never)]
+    fn several(
+        &mut self,
+        rules: &RuleSet<'r>,
+        scanner: &Scanner<'r>,
+        slot: &Slot,
+        value: &[u8],
+        present: u64,
+    ) {
+        let count = self.transform(rules, scanner, slot, value, present);
+        let words = self.words;
+        self.hits.clear();
+        self.hits.resize(words * count, 0);
+        for number in 0..count {
+            let variant = &self.variants[number];
+            let bytes = if number == 0 { value } else { &variant.bytes };
+            let like = usize::from(variant.like);
+            if like != number {
+                self.hits.copy_within(like * words..(like + 1) * words, number * words);
+            } else if bytes.len() > 1 {
+                scanner.scan(bytes, &mut self.hits[number * words..(number + 1) * words]);
+            }
+            if variant.own == 0 {
+                continue;
+            }
+            self.wanted.clear();
+            if variant.own == slot.pipelines {
+                let set = rules.matcher_set(slot.sets as usize, words);
+                self.wanted.extend(set.iter().map(|word| u32::from_le_bytes(*word)));
+            } else {
+                self.wanted.resize(words, 0);
+                let (mut rest, mut set) = (slot.pipelines, slot.sets as usize);
+                while rest != 0 {
+                    set += 1;
+                    if variant.own & rest & rest.wrapping_neg() != 0 {
+                        for (word, of) in self.wanted.iter_mut().zip(rules.matcher_set(set, words)) {
+                            *word |= u32::from_le_bytes(*of);
+                        }
+                    }
+                    rest &= rest - 1;
+                }
+            }
+            let hits = self.hits.get(number * words..).unwrap_or(&[]);
+            for (at, ((&hits, silent), wanted)) in hits.iter().zip(self.silent).zip(&self.wanted).enumerate()
+            {
+                let mut word = (hits | u32::from_le_bytes(*silent)) & wanted;
+                while word != 0 {
+                    let matcher = at * 32 + word.trailing_zeros() as usize;
+                    word &= word - 1;
+                    if is_possible(rules, matcher, variant.present, bytes.len()) {
+                        self.found.push((matcher as u16, number as u16));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives every node on the slot's pipelines its variant, and returns how many variants there are.
+    fn transform(
+        &mut self,
+        rules: &RuleSet<'r>,
+        scanner: &Scanner<'r>,
+        slot: &Slot,
+        value: &[u8],
+        present: u64,
+    ) -> usize {
+        let nodes = rules.count::<Node>(Section::Nodes);
+        self.nodes.clear();
+        self.nodes.resize(nodes, 0);
+        self.variants[0].own = 0;
+        self.variants[0].like = 0;
+        self.variants[0].present = present;
+        let mut count = 1;
+        for number in 0..nodes {
+            let node: Node = rules.record(Section::Nodes, number);
+            if node.below & slot.pipelines == 0 {
+                continue;
+            }
+            let mut owner = 0;
+            if number != 0 {
+                let parent = self.nodes.get(usize::from(node.parent)).copied().unwrap_or(0);
+                owner = parent;
+                let seen = self.variants[usize::from(parent)].present;
+                if (seen | TRIGGER_ALWAYS) & node.trigger != 0 {
+                    owner = self.apply(scanner, &node, value, parent, &mut count);
+                }
+                self.nodes[number] = owner;
+            }
+            self.variants[usize::from(owner)].own |= node.own & slot.pipelines;
+        }
+        count
+    }
+
+    /// The variant that a node makes of its parent's.
+    fn apply(
+        &mut self,
+        scanner: &Scanner<'r>,
+        node: &Node,
+        value: &[u8],
+        parent: u16,
+        count: &mut usize,
+    ) -> u16 {
+        let Some(transformation) = Transformation::from_u8(node.transformation) else { return parent };
+        let input = if parent == 0 { value } else { &self.variants[usize::from(parent)].bytes };
+        if !transformation.apply(input, &mut self.output) {
+            return parent;
+        }
+        let output = &self.output;
+        if output == value {
+            return 0;
+        }
+        let known = self.variants.get(1..*count).unwrap_or(&[]);
+        if let Some(at) = known.iter().position(|variant| variant.bytes == *output) {
+            return at as u16 + 1;
+        }
+        let number = *count;
+        if number == self.variants.len() {
+            self.variants.push(Variant::default());
+        }
+        let like = match transformation {
+            Transformation::Lowercase | Transformation::Uppercase => self.variants[usize::from(parent)].like,
+            _ => number as u16,
+        };
+        let variant = &mut self.variants[number];
+        variant.present = scanner.present(output);
+        variant.own = 0;
+        variant.like = like;
+        core::mem::swap(&mut variant.bytes, &mut self.output);
+        *count += 1;
+        number as u16
+    }
+
+    /// Files what was found, and wakes the rules that it concerns.
+    #[inline(never)]
+    fn file(&mut self, rules: &RuleSet<'r>, slot: &Slot, store: &mut Store<'r>, entry: u32, value: &Entry) {
+        let mut last = (0, value.value);
+        for &(matcher, variant) in &self.found {
+            if self.candidates.len() == MAX_CANDIDATES {
+                self.dropped += 1;
+                return;
+            }
+            // Candidates of a variant stand together.
+            if variant != last.0 {
+                let bytes = self.variants.get(usize::from(variant)).map_or(&[][..], |variant| &variant.bytes);
+                last = (variant, store.keep(bytes));
+            }
+            let pipelines = self.variants.get(usize::from(variant)).map_or(slot.pipelines, |found| found.own);
+            let number = self.candidates.len() as u32;
+            self.candidates.push(Candidate {
+                next: NONE,
+                entry,
+                variant: last.1,
+                pipelines,
+                state: State::Possible,
+            });
+            let Some(chain) = self.chains.get_mut(usize::from(matcher)) else { continue };
+            if chain.0 == NONE {
+                *chain = (number, number);
+                let Matcher { uses, use_count, .. } = rules.matcher(usize::from(matcher));
+                for at in uses as usize..uses as usize + usize::from(use_count) {
+                    let rule = usize::from(rules.record::<Use>(Section::Uses, at).rule);
+                    if let Some(word) = self.todo.get_mut(rule / 32) {
+                        *word |= 1 << (rule % 32);
+                    }
+                }
+            } else {
+                if let Some(before) = self.candidates.get_mut(chain.1 as usize) {
+                    before.next = number;
+                }
+                chain.1 = number;
+            }
+        }
+    }
+}
+
+/// Whether a value of that length, with bytes of these sets, can match.
+#[inline]
+fn is_possible(rules: &RuleSet<'_>, matcher: usize, present: u64, len: usize) -> bool {
+    let matcher = rules.matcher(matcher);
+    matcher.needs & !present == 0 && usize::from(matcher.min_len) <= len
+}

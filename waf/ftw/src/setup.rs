@@ -58,7 +58,7 @@ impl Setup {
             let _ = writeln!(text, "SecDefaultAction \"phase:{phase},log,auditlog,pass\"");
         }
         text.push_str(
-            "SecRule REQUEST_HEADERS:Content-Type \"@rx ^(?:text|application(?:/soap\\+|/))/?xml\" \
+            "SecRule REQUEST_HEADERS:Content-Type \"@rx ^(?:text|application)/(?:soap\\+)?xml\" \
              \"id:1001,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=XML\"\n\
              SecRule REQUEST_HEADERS:Content-Type \"@rx ^application/(?:[a-z0-9.-]+\\+)?json\" \
              \"id:1002,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON\"\n",
@@ -114,5 +114,27 @@ impl Setup {
             let _ = writeln!(text, "Include {}", file.display());
         }
         Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_settings_stand_before_the_rules() {
+        let folder = std::env::temp_dir().join(format!("picket-ftw-setup-{}", std::process::id()));
+        fs::create_dir_all(folder.join("rules")).unwrap();
+        for name in ["B.conf", "A.conf", "words.data", "C.conf.example"] {
+            fs::write(folder.join("rules").join(name), "").unwrap();
+        }
+        let text = Setup { paranoia: 2, mode: Mode::On, crs_dir: folder.clone() }.text().unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        assert!(text.starts_with("SecRuleEngine On\n"));
+        assert!(text.contains(",setvar:tx.blocking_paranoia_level=2,"));
+        let includes: Vec<&str> =
+            text.lines().filter_map(|line| line.rsplit_once("/rules/")).map(|l| l.1).collect();
+        assert_eq!(includes, ["A.conf", "B.conf"]);
+        assert!(matches!(Setup::regression(&folder).text(), Err(Error::Io { .. })));
     }
 }

@@ -15,7 +15,7 @@ use crate::request::space;
 const DEPTH: usize = 256;
 
 /// Attributes of one element at most: each is compared with the ones before it.
-const ATTRIBUTES: usize = 256;
+const ATTRIBUTES: usize = 128;
 
 /// Entities a document may declare.
 const ENTITIES: usize = 64;
@@ -358,10 +358,9 @@ impl<'a> Reader<'a> {
         let rest = self.rest();
         let end = super::swar::find(rest, 0, b'<').unwrap_or(rest.len());
         let text = rest.get(..end).unwrap_or_default();
-        if let Some(bracket) = super::swar::find(text, 0, b']') {
-            if text.get(bracket..).unwrap_or_default().windows(3).any(|end| end == b"]]>") {
-                return Err("']]>' in text");
-            }
+        let bracket = super::swar::find(text, 0, b']').unwrap_or(text.len());
+        if text.get(bracket..).unwrap_or_default().windows(3).any(|end| end == b"]]>") {
+            return Err("']]>' in text");
         }
         let before = out.len();
         self.expand(text, false, 0, out)?;

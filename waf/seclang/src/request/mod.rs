@@ -194,12 +194,10 @@ pub fn cookies(header: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) {
 /// `SERVER_NAME`: a `Host` header without its port. The brackets of an IPv6 address stay.
 #[must_use]
 pub fn server_name(host: &[u8]) -> &[u8] {
-    if host.first() == Some(&b'[') {
-        if let Some(end) = host.iter().position(|b| *b == b']') {
-            return host.get(..=end).unwrap_or_default();
-        }
+    match (host.first(), find(host, 0, b']')) {
+        (Some(b'['), Some(end)) => host.get(..=end).unwrap_or_default(),
+        _ => split(host, b':').0,
     }
-    split(host, b':').0
 }
 
 /// `AUTH_TYPE`: the scheme of an `Authorization` header.

@@ -79,7 +79,8 @@ pub enum Section {
     RuleSets = 15,
     /// The scan's tables; module `scan` has their layout.
     Scan = 16,
-    /// [`TextRecord`]s: names of the variables in TX that rules name, in lower case.
+    /// [`TextRecord`]s: names of the variables in TX that rules name, in lower case. The first ten
+    /// are `0` to `9`, what `capture` sets.
     TxNames = 17,
     /// [`TxInit`]s: what TX holds when a transaction begins.
     TxInit = 18,
@@ -421,7 +422,7 @@ record! {
 
 /// Values of [`Action::kind`].
 pub mod action {
-    /// `setvar:x=value`
+    /// `setvar:x=value`; `value` holds it, a number too.
     pub const SET: u8 = 0;
     /// `setvar:x=+value`; `value` is empty where `number` holds it.
     pub const ADD: u8 = 1;

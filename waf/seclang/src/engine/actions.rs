@@ -37,8 +37,7 @@ impl<'r> Transaction<'r> {
         }
         let value = match action.kind {
             action::UNSET => Value::None,
-            action::SET if action.value.parts != 0 => self.value_of(action.value),
-            action::SET => Value::Int(action.number),
+            action::SET => self.value_of(action.value),
             _ => {
                 let by = match action.value.parts {
                     0 => action.number,

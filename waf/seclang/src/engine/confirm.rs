@@ -263,30 +263,14 @@ impl<'r> Transaction<'r> {
         }
     }
 
-    /// Numbers of `0` to `9` in TX.
-    fn capture_slots(&mut self) -> [u16; GROUPS] {
-        if let Some(slots) = self.capture_slots {
-            return slots;
-        }
-        let mut slots = [NONE16; GROUPS];
-        for slot in 0..self.store.tx.len() {
-            if let [digit @ b'0'..=b'9'] = self.rules.text(self.rules.record(Section::TxNames, slot)) {
-                slots[usize::from(digit - b'0')] = slot as u16;
-            }
-        }
-        self.capture_slots = Some(slots);
-        slots
-    }
-
-    pub(super) fn captures(&mut self) -> [Value<'r>; GROUPS] {
-        self.capture_slots().map(|slot| self.store.tx.get(usize::from(slot)).copied().unwrap_or_default())
+    /// TX.0 to TX.9: the first ten numbers in TX are theirs.
+    pub(super) fn captures(&self) -> [Value<'r>; GROUPS] {
+        self.store.tx.first_chunk().copied().unwrap_or_default()
     }
 
     pub(super) fn set_captures(&mut self, captured: [Value<'r>; GROUPS]) {
-        for (slot, value) in self.capture_slots().into_iter().zip(captured) {
-            if let Some(place) = self.store.tx.get_mut(usize::from(slot)) {
-                *place = value;
-            }
+        if let Some(places) = self.store.tx.first_chunk_mut() {
+            *places = captured;
         }
     }
 }

@@ -57,6 +57,9 @@ impl<'r> Transaction<'r> {
 
     /// The value of a template: a number, or text without a copy, where it is one piece.
     pub(super) fn value_of(&mut self, template: Template) -> Value<'r> {
+        if template.parts == 0 {
+            return Value::Fixed(b"");
+        }
         if template.parts == 1 {
             let part: Part = self.rules.record(Section::Parts, template.first as usize);
             match part.kind {

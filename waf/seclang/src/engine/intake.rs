@@ -114,8 +114,7 @@ impl<'r> Transaction<'r> {
     }
 
     fn take_target(&mut self, head: &RequestHead<'_>) {
-        let protocol = head.version.as_str().as_bytes();
-        let parts = RequestParts::of(&head.method, &head.target, protocol);
+        let parts = RequestParts::of(&head.method, &head.target, head.protocol());
         let mut buffer = core::mem::take(&mut self.argument);
         self.add_text(Variable::RequestMethod, parts.method);
         self.add_text(Variable::RequestProtocol, parts.protocol);

@@ -76,8 +76,6 @@ pub struct Transaction<'r> {
     pub(super) removed_targets: Vec<(u32, Target)>,
     pub(super) matched: MatchedVar<'r>,
     pub(super) matched_vars: Vec<MatchedVar<'r>>,
-    /// Numbers in TX of the captures, looked up when there is the first one.
-    pub(super) capture_slots: Option<[u16; 10]>,
     /// The rule that runs, for RULE.
     pub(super) current: usize,
     /// What the rule that runs has added to scores.
@@ -141,7 +139,6 @@ impl<'r> Transaction<'r> {
             removed_targets: Vec::new(),
             matched: MatchedVar::default(),
             matched_vars: Vec::new(),
-            capture_slots: None,
             current: 0,
             scored: 0,
             highest_severity: 255,

@@ -1,0 +1,515 @@
+//! From rules to the blob: [`picket_seclang::format`] says what it looks like.
+
+pub(crate) mod blob;
+mod matchers;
+mod meta;
+mod needs;
+mod pipelines;
+mod pool;
+mod rules;
+mod slots;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use picket_seclang::format::{
+    MAX_PIPELINES, Matcher as MatcherRecord, NONE, Record, SECTIONS, Section, TextRecord, TxInit, Use, is_stored,
+};
+use picket_seclang::scan::Scanner;
+use picket_seclang::scan::layout::HEADER;
+use picket_seclang::transform::Transformation;
+
+use super::error::{Error, fit};
+use super::fold::Folded;
+use super::program::{Program, Step};
+use super::summary::{MatcherSummary, Summary};
+use super::syntax::{
+    Diagnostic, Directives, Level, Link, Piece, Selector, TargetMode,
+};
+use super::{Options, scan};
+use crate::regex::Representation;
+use matchers::Matchers;
+use needs::ByteSets;
+use pipelines::{Pipelines, records};
+use pool::{BitSets, Bytes, Runs};
+use rules::{Place, Placed, Pools, TxNames};
+use slots::Slots;
+
+/// What is known about a link before records are written.
+struct Plan {
+    list: Vec<Transformation>,
+    matcher: Option<usize>,
+    scanned: bool,
+}
+
+/// A rule with its plans, one a link.
+struct Planned<'a> {
+    step: &'a Step,
+    links: Vec<Plan>,
+}
+
+/// The blob, what it consists of, and what was left out.
+pub(super) fn emit(
+    program: &Program,
+    directives: &Directives,
+    folded: &Folded,
+    options: &Options<'_>,
+) -> Result<(Vec<u8>, Summary, Vec<Diagnostic>), Error> {
+    let links = program.steps.iter().flat_map(|step| &step.rule.links);
+    let (mut matchers, problems) = Matchers::compile(links, options);
+    let mut diagnostics = Vec::new();
+    let mut planned = Vec::new();
+    let mut keys = HashMap::new();
+    for step in &program.steps {
+        match plan(step, &mut matchers, &problems, &mut keys, options) {
+            Ok(links) => planned.push(Planned { step, links }),
+            Err((link, text)) => diagnostics.push(Diagnostic {
+                level: Level::Error,
+                place: link.place.clone(),
+                text,
+                rule_left_out: Some(step.rule.id),
+            }),
+        }
+    }
+    note_controls(&planned, &mut diagnostics);
+
+    // Pipelines of scanned rules come first: they need bits.
+    let mut pipelines = Pipelines::default();
+    for rule in &mut planned {
+        let Some(head) = rule.links.first_mut().filter(|head| head.scanned) else { continue };
+        let lists = watched(&head.list, rule.step.rule.head());
+        if pipelines.has_room(&lists) {
+            lists.iter().for_each(|list| {
+                pipelines.add(list);
+            });
+        } else {
+            head.scanned = false;
+        }
+    }
+    let scanned_pipelines = pipelines.len().min(MAX_PIPELINES);
+    for link in planned.iter().flat_map(|rule| &rule.links) {
+        pipelines.add(&link.list);
+    }
+
+    // Matchers of scanned rules come first: sets hold only them.
+    let mut order: Vec<usize> = Vec::new();
+    let mut numbers: HashMap<usize, usize> = HashMap::new();
+    let scanned = planned.iter().filter_map(|rule| rule.links.first()).filter(|head| head.scanned);
+    let others = planned.iter().flat_map(|rule| &rule.links);
+    let mut scanned_matchers = 0;
+    for (is_scanned, link) in scanned.map(|link| (true, link)).chain(others.map(|link| (false, link))) {
+        if let Some(matcher) = link.matcher
+            && !numbers.contains_key(&matcher)
+        {
+            numbers.insert(matcher, order.len());
+            order.push(matcher);
+            scanned_matchers += usize::from(is_scanned);
+        }
+    }
+    fit::<u16>("matchers", order.len(), usize::from(u16::MAX))?;
+    let list: Vec<matchers::Matcher> = order.iter().map(|&at| matchers.list[at].clone()).collect();
+
+    // Places of records, then what stands behind matchers and before values.
+    let mut placed: Vec<Placed<'_>> = Vec::new();
+    let mut next = 0;
+    for rule in &planned {
+        placed.push(Placed { rule: &rule.step.rule, record: next });
+        next += rule.links.len();
+    }
+    let records_count = next;
+    fit::<u16>("rules and links", records_count, usize::from(u16::MAX) - 1)?;
+    let mut slots = Slots::default();
+    let mut uses: Vec<Vec<usize>> = vec![Vec::new(); list.len()];
+    let mut always = BTreeSet::new();
+    for (rule, place) in planned.iter().zip(&placed) {
+        let head = &rule.links[0];
+        match head.matcher.filter(|_| head.scanned) {
+            Some(matcher) => {
+                let number = numbers[&matcher];
+                uses[number].push(place.record);
+                let link = rule.step.rule.head();
+                let behind: Vec<usize> =
+                    watched(&head.list, link).iter().map(|list| pipelines.number(list)).collect();
+                for target in &link.targets {
+                    slots.watch(target, &behind, number);
+                }
+            }
+            None => {
+                always.insert(place.record);
+            }
+        }
+        for link in &rule.step.rule.links {
+            name_variables(link, &mut slots);
+        }
+    }
+
+    let (scan, sets, hits) = scan_tables(&list, scanned_matchers, &uses, &pipelines, scanned_pipelines)?;
+
+    let mut pools = Pools {
+        strings: Bytes::default(),
+        data: Bytes::default(),
+        targets: Runs::default(),
+        actions: Runs::default(),
+        parts: Runs::default(),
+        tags: Runs::default(),
+        rule_sets: BitSets::new(records_count),
+        tx: TxNames::new(),
+        keys,
+    };
+    pools.rule_sets.add([always.iter().copied()])?;
+    let tree = pipelines.tree(scanned_pipelines, &sets, &mut pools.data)?;
+    let mut matcher_sets = BitSets::new(scanned_matchers);
+    let silent: Vec<usize> =
+        (0..scanned_matchers).filter(|&number| list[number].literals.is_none()).collect();
+    let silent_set = matcher_sets.add([silent.iter().copied()])?;
+    let (infos, slot_records) = slots.emit(&tree.triggers, &mut pools.strings, &mut matcher_sets)?;
+
+    let mut rule_records = Vec::new();
+    for (at, rule) in planned.iter().enumerate() {
+        let skip_to = match rule.step.jump {
+            None => NONE,
+            Some(jump) => landing(&planned, &placed, at, jump, records_count),
+        };
+        for (number, (plan, link)) in rule.links.iter().zip(&rule.step.rule.links).enumerate() {
+            let place = Place {
+                pipeline: pipelines.number(&plan.list),
+                matcher: plan.matcher.map_or(0, |matcher| numbers[&matcher]),
+                scanned: plan.scanned && number == 0,
+                skip_to,
+            };
+            rule_records.push(pools.link(&rule.step.rule, link, number == 0, &place, &placed)?);
+        }
+    }
+    let (matcher_records, use_records) = matcher_records(&list, &uses, &sets, &mut pools)?;
+    let phases = phase_starts(&planned, &placed, records_count);
+    let init = tx_init(folded, &mut pools)?;
+    let meta = meta::meta(
+        directives,
+        &meta::Facts {
+            phases,
+            rules: records_count,
+            rule_words: pools.rule_sets.words(),
+            matcher_words: matcher_sets.words(),
+            silent: silent_set,
+            keeps_body: infos.iter().zip(0u8..).any(|(info, number)| info.used != 0 && meta::keeps(number)),
+        },
+        &mut pools,
+    )?;
+    let types = meta::response_types(directives, &mut pools.strings)?;
+    let names = pools.tx.names.clone();
+    let mut tx_names = Vec::new();
+    for name in &names {
+        tx_names.push(pools.strings.add(name)?);
+    }
+
+    let mut sections: [Vec<u8>; SECTIONS] = std::array::from_fn(|_| Vec::new());
+    let mut put = |section: Section, bytes: Vec<u8>| sections[section as usize] = bytes;
+    put(Section::Meta, records(&[meta]));
+    put(Section::Rules, records(&rule_records));
+    put(Section::Matchers, records(&matcher_records));
+    put(Section::Uses, records(&use_records));
+    put(Section::Nodes, records(&tree.nodes));
+    put(Section::Pipelines, records(&tree.pipelines));
+    put(Section::Variables, records(&infos));
+    put(Section::Slots, records(&slot_records));
+    put(Section::MatcherSets, matcher_sets.bytes);
+    put(Section::Scan, scan.bytes);
+    put(Section::TxNames, records(&tx_names));
+    put(Section::TxInit, records(&init));
+    put(Section::ResponseTypes, records(&types));
+    if options.sources {
+        put(Section::Sources, sources(&list)?);
+    }
+    put(Section::Strings, pools.strings.bytes);
+    put(Section::Targets, pools.targets.bytes);
+    put(Section::Actions, pools.actions.bytes);
+    put(Section::Parts, pools.parts.bytes);
+    put(Section::Tags, pools.tags.bytes);
+    put(Section::Data, pools.data.bytes);
+    put(Section::RuleSets, pools.rule_sets.bytes);
+    let blob = blob::assemble(&sections)?;
+
+    let mut phase_rules = [0; 5];
+    for rule in &planned {
+        phase_rules[rule.step.phase() - 1] += 1;
+    }
+    let first_rule = |number: usize| {
+        let uses = |rule: &&Planned<'_>| {
+            rule.links.iter().any(|link| link.matcher.is_some_and(|matcher| numbers[&matcher] == number))
+        };
+        planned.iter().find(uses).map_or(0, |rule| rule.step.rule.id)
+    };
+    let summary = Summary {
+        rules: planned.len(),
+        links: records_count - planned.len(),
+        targets: planned.iter().flat_map(|rule| &rule.step.rule.links).map(|link| link.targets.len()).sum(),
+        always: always.len(),
+        scanned: planned.len() - always.len(),
+        phases: phase_rules,
+        folded: folded.done,
+        dead: folded.dead,
+        constants: folded.init.len(),
+        macros: folded.macros,
+        matchers: list.len(),
+        scanned_matchers,
+        silent_matchers: silent.len(),
+        pipelines: pipelines.len(),
+        scanned_pipelines,
+        nodes: tree.nodes.len(),
+        byte_sets: sets.sets.len(),
+        literals: scan.keys,
+        regexes: Default::default(),
+        sections: blob::SECTION_LIST
+            .iter()
+            .map(|section| (format!("{section:?}"), sections[*section as usize].len()))
+            .collect(),
+        blob_bytes: blob.len(),
+        largest: Vec::new(),
+    };
+    let details = list
+        .iter()
+        .enumerate()
+        .map(|(number, matcher)| {
+            let parts = MatcherParts {
+                operator: matcher.operator,
+                source: &matcher.source,
+                representation: matcher.representation,
+                bytes: matcher.data.len(),
+                literals: matcher.literals.as_ref().map_or(0, Vec::len),
+            };
+            MatcherSummary::new(number, &parts, first_rule(number), hits.get(number).copied().unwrap_or(0))
+        })
+        .collect();
+    Ok((blob, summary.with_matchers(details), diagnostics))
+}
+
+/// What a summary tells of a matcher.
+pub(super) struct MatcherParts<'a> {
+    pub operator: u8,
+    pub source: &'a [u8],
+    pub representation: Option<Representation>,
+    pub bytes: usize,
+    pub literals: usize,
+}
+
+/// Pipelines behind which a head's matcher looks: with `multiMatch` every beginning of its own too.
+fn watched<'a>(list: &'a [Transformation], link: &Link) -> Vec<&'a [Transformation]> {
+    if link.multi_match { (0..=list.len()).map(|len| &list[..len]).collect() } else { vec![list] }
+}
+
+fn plan<'a>(
+    step: &'a Step,
+    matchers: &mut Matchers,
+    problems: &HashMap<String, String>,
+    keys: &mut HashMap<String, Vec<u8>>,
+    options: &Options<'_>,
+) -> Result<Vec<Plan>, (&'a Link, String)> {
+    let mut plans = Vec::new();
+    for (number, link) in step.rule.links.iter().enumerate() {
+        let mut list = Vec::new();
+        for name in &link.transformations {
+            let transformation = Transformation::from_name(name)
+                .ok_or_else(|| (link, format!("unknown transformation t:{name}")))?;
+            list.push(transformation);
+        }
+        for target in &link.targets {
+            match &target.selector {
+                Selector::Pattern(pattern) => {
+                    let bytes = matchers.key_regex(pattern, options).map_err(|text| (link, text))?;
+                    keys.insert(pattern.clone(), bytes);
+                }
+                Selector::Macro(_) => {
+                    return Err((link, "macros in keys of targets are not there".into()));
+                }
+                Selector::All | Selector::Key(_) => {}
+            }
+        }
+        let matcher = match &link.operator {
+            None => None,
+            Some(operator) => {
+                let problem = |text: String| (link, format!("@{}: {text}", operator.kind.name()));
+                Some(matchers.of(operator, problems).map_err(problem)?)
+            }
+        };
+        let scanned = number == 0
+            && matcher.is_some_and(|matcher| matchers.list[matcher].scans)
+            && link.operator.as_ref().is_some_and(|operator| !operator.negated)
+            && link.targets.iter().any(|target| target.mode == TargetMode::Inspect)
+            && link.targets.iter().all(|target| {
+                target.mode == TargetMode::Exclude
+                    || (target.mode == TargetMode::Inspect && is_stored(target.variable))
+            });
+        plans.push(Plan { list, matcher, scanned });
+    }
+    Ok(plans)
+}
+
+/// Says which controls have no effect.
+fn note_controls(planned: &[Planned<'_>], diagnostics: &mut Vec<Diagnostic>) {
+    use super::syntax::{Action, Control};
+    for rule in planned {
+        for link in &rule.step.rule.links {
+            for action in &link.actions {
+                if let Action::Control(Control::RequestBodyLimit(_) | Control::ResponseBodyLimit(_)) = action {
+                    diagnostics.push(Diagnostic {
+                        level: Level::Note,
+                        place: link.place.clone(),
+                        text: "ctl cannot change the limit of a body".into(),
+                        rule_left_out: None,
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Notes the variables that a link names anywhere.
+fn name_variables(link: &Link, slots: &mut Slots) {
+    for target in &link.targets {
+        if target.mode != TargetMode::Exclude {
+            slots.name(target.variable);
+        }
+    }
+    let mut rule_templates = link.clone();
+    for template in super::program::link_templates(&mut rule_templates) {
+        for piece in &template.pieces {
+            if let Piece::Macro { variable, .. } = piece {
+                slots.name(*variable);
+            }
+        }
+    }
+}
+
+/// Hits of each matcher's literals in ordinary values.
+type Hits = Vec<usize>;
+
+fn scan_tables(
+    list: &[matchers::Matcher],
+    scanned: usize,
+    uses: &[Vec<usize>],
+    pipelines: &Pipelines,
+    scanned_pipelines: usize,
+) -> Result<(scan::ScanTables, ByteSets, Hits), Error> {
+    let sample: Vec<&[u8]> = crate::regex::benign().iter().copied().chain(scan::sample()).collect();
+    let mut literals: BTreeMap<&[u8], Vec<u16>> = BTreeMap::new();
+    for (number, matcher) in (0u16..).zip(list.iter().take(scanned)) {
+        for literal in matcher.literals.iter().flatten() {
+            literals.entry(literal).or_default().push(number);
+        }
+    }
+    let literals: Vec<(Vec<u8>, Vec<u16>)> =
+        literals.into_iter().map(|(literal, matchers)| (literal.to_vec(), matchers)).collect();
+    let mut tables = scan::build(&literals, &[], &sample).map_err(|error| match error {
+        scan::Error::TooMany { what, found, limit } => Error::TooLarge { what, found, limit },
+        scan::Error::Short { literal } => {
+            Error::TooLarge { what: "literals that are too short", found: literal + 1, limit: 0 }
+        }
+    })?;
+    // What the tables find in ordinary values decides which byte sets are worth a bit.
+    let words = sample.len().div_ceil(64);
+    let mut hits = vec![vec![0u64; words]; list.len()];
+    if let Some(scanner) = Scanner::new(&tables.bytes) {
+        let mut found = vec![0u32; scanned.div_ceil(32)];
+        for (at, value) in sample.iter().enumerate() {
+            found.fill(0);
+            scanner.scan(value, &mut found);
+            for number in 0..scanned {
+                let literal = list[number].literals.is_none() || found[number / 32] >> (number % 32) & 1 != 0;
+                if literal && value.len() >= list[number].min_len {
+                    hits[number][at / 64] |= 1 << (at % 64);
+                }
+            }
+        }
+    }
+    let weights: Vec<usize> = uses.iter().map(Vec::len).collect();
+    let transformations = pipelines.transformations(scanned_pipelines);
+    let counts = hits.iter().map(|bits| bits.iter().map(|word| word.count_ones() as usize).sum()).collect();
+    let sets = ByteSets::choose(&transformations, list, &weights, hits, &sample);
+    // The sets are found by help of the tables, and stand in them: right behind the header.
+    for (place, bits) in tables.bytes[HEADER..].chunks_exact_mut(u64::LEN).zip(sets.present()) {
+        place.copy_from_slice(&bits.to_le_bytes());
+    }
+    Ok((tables, sets, counts))
+}
+
+fn matcher_records(
+    list: &[matchers::Matcher],
+    uses: &[Vec<usize>],
+    sets: &ByteSets,
+    pools: &mut Pools,
+) -> Result<(Vec<MatcherRecord>, Vec<Use>), Error> {
+    let mut records = Vec::new();
+    let mut use_records = Vec::new();
+    for (matcher, rules) in list.iter().zip(uses) {
+        let first = fit("uses", use_records.len(), u32::MAX as usize)?;
+        for &rule in rules {
+            use_records.push(Use { rule: fit("rules", rule, usize::from(u16::MAX))? });
+        }
+        records.push(MatcherRecord {
+            operator: matcher.operator,
+            min_len: u16::try_from(matcher.min_len).unwrap_or(u16::MAX),
+            needs: sets.needs(&matcher.needs),
+            data: pools.data.add(&matcher.data)?,
+            argument: pools.template(&matcher.argument)?,
+            number: matcher.number,
+            uses: first,
+            use_count: fit("rules behind an operator", rules.len(), usize::from(u16::MAX))?,
+        });
+    }
+    Ok((records, use_records))
+}
+
+/// The record at which a jump ends.
+fn landing(
+    planned: &[Planned<'_>],
+    placed: &[Placed<'_>],
+    at: usize,
+    jump: usize,
+    records: usize,
+) -> u32 {
+    let phase = planned[at].step.phase();
+    let end = planned
+        .iter()
+        .zip(placed)
+        .skip(at + 1)
+        .find(|(rule, _)| rule.step.phase() != phase || rule.step.position >= jump)
+        .map_or(records, |(_, place)| place.record);
+    u32::try_from(end).unwrap_or(NONE)
+}
+
+/// The first record of each phase.
+fn phase_starts(planned: &[Planned<'_>], placed: &[Placed<'_>], records: usize) -> [u32; 5] {
+    std::array::from_fn(|phase| {
+        let first = planned.iter().zip(placed).find(|(rule, _)| rule.step.phase() > phase);
+        u32::try_from(first.map_or(records, |(_, place)| place.record)).unwrap_or(u32::MAX)
+    })
+}
+
+fn tx_init(folded: &Folded, pools: &mut Pools) -> Result<Vec<TxInit>, Error> {
+    let mut records = Vec::new();
+    for (name, text) in &folded.init {
+        let number = std::str::from_utf8(text).ok().and_then(|text| text.parse::<i64>().ok());
+        // `007` is a number to a comparison and a text to a message.
+        let number = number.filter(|number| number.to_string().as_bytes() == text);
+        records.push(TxInit {
+            slot: pools.tx.number(name)?,
+            numeric: u8::from(number.is_some()),
+            number: number.unwrap_or(0),
+            text: if number.is_some() { TextRecord::default() } else { pools.strings.add(text)? },
+        });
+    }
+    Ok(records)
+}
+
+/// Records by matcher, then the texts; places count from the section's begin.
+fn sources(list: &[matchers::Matcher]) -> Result<Vec<u8>, Error> {
+    let mut table = Vec::new();
+    let mut texts = Vec::new();
+    for matcher in list {
+        let at = fit("bytes", list.len() * TextRecord::LEN + texts.len(), u32::MAX as usize)?;
+        let len = fit("bytes", matcher.source.len(), u32::MAX as usize)?;
+        TextRecord { at, len }.write(&mut table);
+        texts.extend_from_slice(&matcher.source);
+    }
+    table.extend(texts);
+    Ok(table)
+}

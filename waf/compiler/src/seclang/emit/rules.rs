@@ -1,0 +1,377 @@
+//! Records of rules, and what hangs on them: targets, actions, templates, tags.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use picket_seclang::Variable;
+use picket_seclang::format::{
+    Action as ActionRecord, NONE, NONE16, Part, Rule as RuleRecord, Target as TargetRecord, Template as TemplateRecord,
+    Text, action, disruptive, flag, part, processor, target,
+};
+use picket_seclang::operator::parse_number;
+
+use super::super::error::{Error, fit};
+use super::super::program::{removes, untargets};
+use super::super::syntax::{
+    Action, AllowScope, AuditMode, AuditParts, BodyProcessor, Control, Disruption, EngineMode, Link, Piece,
+    Rule, Selector, SetOperation, Target, TargetMode, Template,
+};
+use super::pool::{BitSets, Bytes, Runs};
+
+/// Everything that records refer to.
+pub(super) struct Pools {
+    pub strings: Bytes,
+    pub data: Bytes,
+    pub targets: Runs,
+    pub actions: Runs,
+    pub parts: Runs,
+    pub tags: Runs,
+    pub rule_sets: BitSets,
+    pub tx: TxNames,
+    /// Regexes of keys.
+    pub keys: HashMap<String, Vec<u8>>,
+}
+
+/// Names in TX and their numbers.
+pub(super) struct TxNames {
+    pub names: Vec<Vec<u8>>,
+    known: BTreeMap<Vec<u8>, u16>,
+}
+
+impl TxNames {
+    /// The captures have the numbers that they are named by.
+    pub fn new() -> Self {
+        let mut names = TxNames { names: Vec::new(), known: BTreeMap::new() };
+        for capture in b'0'..=b'9' {
+            // Ten numbers fit.
+            let _ = names.number(&[capture]);
+        }
+        names
+    }
+
+    pub fn number(&mut self, name: &[u8]) -> Result<u16, Error> {
+        let name = name.to_ascii_lowercase();
+        if let Some(&number) = self.known.get(&name) {
+            return Ok(number);
+        }
+        let number = fit("names in TX", self.names.len(), usize::from(NONE16) - 1)?;
+        self.names.push(name.clone());
+        self.known.insert(name, number);
+        Ok(number)
+    }
+
+    pub fn known(&self, name: &[u8]) -> Option<u16> {
+        self.known.get(name).copied()
+    }
+}
+
+/// A rule of the program with the number of its first record.
+pub(super) struct Placed<'a> {
+    pub rule: &'a Rule,
+    pub record: usize,
+}
+
+/// What a link's record needs to know that others have worked out.
+pub(super) struct Place {
+    pub pipeline: usize,
+    pub matcher: usize,
+    pub scanned: bool,
+    pub skip_to: u32,
+}
+
+impl Pools {
+    pub fn template(&mut self, template: &Template) -> Result<TemplateRecord, Error> {
+        let mut parts = Vec::new();
+        for piece in &template.pieces {
+            parts.push(match piece {
+                Piece::Literal(text) => {
+                    Part { kind: part::LITERAL, variable: 0, slot: NONE16, text: self.strings.add(text)? }
+                }
+                Piece::Macro { variable: Variable::Tx, key: Some(key) } => Part {
+                    kind: part::TX,
+                    variable: Variable::Tx as u8,
+                    slot: self.tx.number(key)?,
+                    text: self.strings.add(&key.to_ascii_lowercase())?,
+                },
+                Piece::Macro { variable, key } => Part {
+                    kind: part::VARIABLE,
+                    variable: *variable as u8,
+                    slot: NONE16,
+                    text: self.strings.add(&key.as_deref().unwrap_or_default().to_ascii_lowercase())?,
+                },
+            });
+        }
+        let (first, parts) = self.parts.add("parts of a text", &parts)?;
+        Ok(TemplateRecord { first, parts })
+    }
+
+    fn target(&mut self, target: &Target) -> Result<TargetRecord, Error> {
+        let mut flags = match target.mode {
+            TargetMode::Inspect => 0,
+            TargetMode::Count => target::COUNT,
+            TargetMode::Exclude => target::EXCLUDE,
+        };
+        let (mut key, mut regex, mut slot) = (Text::default(), Text::default(), NONE16);
+        match &target.selector {
+            // A key with macros is replaced or refused before.
+            Selector::All | Selector::Macro(_) => {}
+            Selector::Key(text) => {
+                flags |= target::KEY;
+                key = self.strings.add(&text.to_ascii_lowercase())?;
+                if target.variable == Variable::Tx {
+                    slot = self.tx.number(text)?;
+                }
+            }
+            Selector::Pattern(pattern) => {
+                flags |= target::REGEX;
+                let bytes = self.keys.get(pattern).cloned().unwrap_or_default();
+                regex = self.data.add(&bytes)?;
+            }
+        }
+        Ok(TargetRecord { variable: target.variable as u8, flags, slot, key, regex })
+    }
+
+    /// The record of a link.
+    pub fn link(
+        &mut self,
+        rule: &Rule,
+        link: &Link,
+        head: bool,
+        place: &Place,
+        all: &[Placed<'_>],
+    ) -> Result<RuleRecord, Error> {
+        let mut flags = 0;
+        let mut set = |condition: bool, bit: u32| flags |= if condition { bit } else { 0 };
+        set(link.operator.as_ref().is_some_and(|operator| operator.negated), flag::NEGATED);
+        set(link.capture, flag::CAPTURE);
+        set(link.multi_match, flag::MULTI_MATCH);
+        set(link.log, flag::LOG);
+        set(link.audit_log, flag::AUDIT_LOG);
+        set(place.scanned, flag::SCANNED);
+        set(link.operator.is_none(), flag::UNCONDITIONAL);
+        set(!head, flag::LINK);
+        let targets =
+            link.targets.iter().map(|target| self.target(target)).collect::<Result<Vec<_>, _>>()?;
+        let (targets, target_count) = self.targets.add("targets of a rule", &targets)?;
+        let mut actions = Vec::new();
+        for action in &link.actions {
+            actions.extend(self.action(action, all)?);
+        }
+        let (actions, action_count) = self.actions.add("actions of a rule", &actions)?;
+        let mut tags = Vec::new();
+        for tag in &link.tags {
+            tags.push(self.strings.add(&super::super::program::written(tag))?);
+        }
+        let (tags, tag_count) = self.tags.add("tags of a rule", &tags)?;
+        let mut record = RuleRecord {
+            id: if head { rule.id } else { 0 },
+            flags,
+            line: link.place.line,
+            file: self.strings.add(link.place.file.as_bytes())?,
+            targets,
+            target_count,
+            pipeline: fit("pipelines", place.pipeline, usize::from(u16::MAX))?,
+            matcher: fit("matchers", place.matcher, usize::from(u16::MAX))?,
+            actions,
+            action_count,
+            links: 0,
+            skip_to: NONE,
+            disruptive: disruptive::PASS,
+            status: 0,
+            redirect: TemplateRecord::default(),
+            severity: link.severity.map_or(255, |severity| severity as u8),
+            maturity: link.maturity.unwrap_or(0),
+            accuracy: link.accuracy.unwrap_or(0),
+            message: self.optional(link.message.as_ref())?,
+            logdata: self.optional(link.log_data.as_ref())?,
+            tags,
+            tag_count,
+            version: self.strings.add(link.version.as_deref().unwrap_or_default().as_bytes())?,
+            revision: self.strings.add(link.revision.as_deref().unwrap_or_default().as_bytes())?,
+        };
+        if head {
+            record.links = fit("links of a chain", rule.links.len() - 1, usize::from(u16::MAX))?;
+            record.skip_to = place.skip_to;
+            record.status = rule.status.unwrap_or(0);
+            record.disruptive = match &rule.disruption {
+                Disruption::Pass => disruptive::PASS,
+                Disruption::Deny => disruptive::DENY,
+                Disruption::Drop => disruptive::DROP,
+                Disruption::Redirect(to) => {
+                    record.redirect = self.template(to)?;
+                    disruptive::REDIRECT
+                }
+                Disruption::Allow(AllowScope::Transaction) => disruptive::ALLOW,
+                Disruption::Allow(AllowScope::Phase) => disruptive::ALLOW_PHASE,
+                Disruption::Allow(AllowScope::Request) => disruptive::ALLOW_REQUEST,
+            };
+        }
+        Ok(record)
+    }
+
+    fn optional(&mut self, template: Option<&Template>) -> Result<TemplateRecord, Error> {
+        template.map_or(Ok(TemplateRecord::default()), |template| self.template(template))
+    }
+
+    /// Name and number of a variable that an action sets.
+    fn variable(&mut self, collection: Variable, name: &Template) -> Result<(u16, TemplateRecord), Error> {
+        match name.as_literal() {
+            Some(name) if collection == Variable::Tx => Ok((self.tx.number(name)?, TemplateRecord::default())),
+            Some(name) => {
+                let lower = super::super::program::literal(name.to_ascii_lowercase());
+                Ok((NONE16, self.template(&lower)?))
+            }
+            None => Ok((NONE16, self.template(name)?)),
+        }
+    }
+
+    /// The value of a sum: as a number if it is known.
+    fn summand(&mut self, value: &Template) -> Result<(i64, TemplateRecord), Error> {
+        match value.as_literal() {
+            Some(text) => Ok((i64::from(parse_number(text)), TemplateRecord::default())),
+            None => Ok((0, self.template(value)?)),
+        }
+    }
+
+    /// The record of an action; none for what has no effect here.
+    fn action(&mut self, from: &Action, all: &[Placed<'_>]) -> Result<Option<ActionRecord>, Error> {
+        let mut record = ActionRecord { slot: NONE16, index: NONE, ..ActionRecord::default() };
+        match from {
+            Action::SetVar { collection, name, operation } => {
+                record.collection = *collection as u8;
+                (record.slot, record.name) = self.variable(*collection, name)?;
+                match operation {
+                    SetOperation::Set(value) => {
+                        record.kind = action::SET;
+                        record.value = self.template(value)?;
+                    }
+                    SetOperation::Add(value) => {
+                        record.kind = action::ADD;
+                        (record.number, record.value) = self.summand(value)?;
+                    }
+                    SetOperation::Subtract(value) => {
+                        record.kind = action::SUBTRACT;
+                        (record.number, record.value) = self.summand(value)?;
+                    }
+                    SetOperation::Remove => record.kind = action::UNSET,
+                }
+            }
+            Action::ExpireVar { collection, name, seconds } => {
+                record.kind = action::EXPIRE;
+                record.collection = *collection as u8;
+                (record.slot, record.name) = self.variable(*collection, name)?;
+                (record.number, record.value) = self.summand(seconds)?;
+            }
+            Action::OpenCollection { collection, key } => {
+                record.kind = match collection {
+                    Variable::Session | Variable::User | Variable::Resource => action::SET_KEY,
+                    _ => action::INIT_COLLECTION,
+                };
+                record.collection = *collection as u8;
+                record.name = self.template(key)?;
+            }
+            Action::SetEnv { name, value } => {
+                record.kind = action::SET_ENV;
+                record.name = self.template(name)?;
+                record.value = self.template(value)?;
+            }
+            Action::Control(control) => {
+                if !self.control(control, all, &mut record)? {
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(record))
+    }
+
+    fn control(
+        &mut self,
+        control: &Control,
+        all: &[Placed<'_>],
+        record: &mut ActionRecord,
+    ) -> Result<bool, Error> {
+        match control {
+            Control::RuleEngine(mode) => {
+                record.kind = action::CTL_ENGINE;
+                record.number = i64::from(engine_number(*mode));
+            }
+            Control::RemoveById(_) | Control::RemoveByTag(_) | Control::RemoveByMessage(_) => {
+                let meant: BTreeSet<usize> = all
+                    .iter()
+                    .filter(|placed| removes(control, placed.rule))
+                    .map(|placed| placed.record)
+                    .collect();
+                if meant.is_empty() {
+                    return Ok(false);
+                }
+                record.kind = action::CTL_REMOVE_RULES;
+                record.index = self.rule_sets.add([meant])?;
+            }
+            Control::RemoveTargetById(_, target)
+            | Control::RemoveTargetByTag(_, target)
+            | Control::RemoveTargetByMessage(_, target) => {
+                let mut meant = BTreeSet::new();
+                for placed in all {
+                    let links = untargets(control, placed.rule).map_or(0, |(_, links)| links);
+                    meant.extend((0..64).filter(|link| links >> link & 1 != 0).map(|link| placed.record + link));
+                }
+                if meant.is_empty() {
+                    return Ok(false);
+                }
+                record.kind = action::CTL_REMOVE_TARGET;
+                let target = self.target(target)?;
+                record.number = i64::from(self.targets.add("targets", &[target])?.0);
+                record.index = self.rule_sets.add([meant])?;
+            }
+            Control::RequestBodyProcessor(parser) => {
+                record.kind = action::CTL_PROCESSOR;
+                record.number = match parser {
+                    BodyProcessor::UrlEncoded => processor::URLENCODED,
+                    BodyProcessor::Multipart => processor::MULTIPART,
+                    BodyProcessor::Json => processor::JSON,
+                    BodyProcessor::Xml => processor::XML,
+                };
+            }
+            Control::RequestBodyAccess(on) => {
+                record.kind = action::CTL_REQUEST_BODY;
+                record.number = i64::from(*on);
+            }
+            Control::ForceRequestBodyVariable(on) => {
+                record.kind = action::CTL_FORCE_BODY;
+                record.number = i64::from(*on);
+            }
+            Control::ResponseBodyAccess(on) => {
+                record.kind = action::CTL_RESPONSE_BODY;
+                record.number = i64::from(*on);
+            }
+            Control::AuditEngine(mode) => {
+                record.kind = action::CTL_AUDIT_ENGINE;
+                record.number = match mode {
+                    AuditMode::Off => 0,
+                    AuditMode::On => 1,
+                    AuditMode::RelevantOnly => 2,
+                };
+            }
+            Control::AuditLogParts(parts) => {
+                record.kind = action::CTL_AUDIT_PARTS;
+                let text = match parts {
+                    AuditParts::Set(parts) => parts.clone(),
+                    AuditParts::Add(parts) => format!("+{parts}"),
+                    AuditParts::Remove(parts) => format!("-{parts}"),
+                };
+                record.name = self.template(&super::super::program::literal(text.into_bytes()))?;
+            }
+            // A transaction's limits are those of its listener.
+            Control::RequestBodyLimit(_) | Control::ResponseBodyLimit(_) => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+pub(super) fn engine_number(mode: EngineMode) -> u8 {
+    use picket_seclang::format::engine;
+    match mode {
+        EngineMode::On => engine::ON,
+        EngineMode::Off => engine::OFF,
+        EngineMode::DetectionOnly => engine::DETECTION_ONLY,
+    }
+}

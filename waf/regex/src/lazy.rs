@@ -76,7 +76,14 @@ impl Lazy {
     }
 
     /// The entry of the set in `scratch`; `None` if there is no room for it.
-    fn intern(&mut self, key: u64, columns: usize, scratch: &Scratch, flags: Flags, start: bool) -> Option<u16> {
+    fn intern(
+        &mut self,
+        key: u64,
+        columns: usize,
+        scratch: &Scratch,
+        flags: Flags,
+        start: bool,
+    ) -> Option<u16> {
         let hash = if start { hash_start(key) } else { hash_set(key, &scratch.set, flags) };
         if self.index.is_empty() {
             self.index.resize(64, UNKNOWN);
@@ -225,6 +232,10 @@ pub(crate) fn is_match(nfa: &Nfa<'_>, key: u64, cache: &mut Cache, haystack: &[u
                 }
             },
             next => entry = next,
+        }
+        // Only damaged bytes lead anywhere from the end.
+        if class.is_none() {
+            return false;
         }
         at += 1;
     }

@@ -199,7 +199,8 @@ pub(crate) fn captures(
     let Some((positions, end)) = found else { return false };
     let range = |from: u32, to: u32| {
         let range = from as usize..to as usize;
-        (from != NONE && to != NONE && range.start <= range.end && range.end <= haystack.len()).then_some(range)
+        (from != NONE && to != NONE && range.start <= range.end && range.end <= haystack.len())
+            .then_some(range)
     };
     for (group, slot) in slots.iter_mut().enumerate() {
         *slot = match group {

@@ -53,7 +53,7 @@ impl<'a> Regex<'a> {
         if flags & NFA == 0 {
             return None;
         }
-        let table = if flags & TABLE != 0 { 256 + self.u32(12) as usize } else { 0 };
+        let table = if flags & TABLE != 0 { (self.u32(12) as usize).saturating_add(256) } else { 0 };
         let mut rest = self.bytes.get(HEADER..)?.get(table..)?;
         let mut take = |len: usize| {
             let (part, after) = rest.split_at_checked(len)?;

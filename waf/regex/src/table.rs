@@ -80,7 +80,9 @@ impl Table<'_> {
                 return verdict(state, HIGHEST);
             }
         }
-        match table.get(state + self.columns.wrapping_sub(1)).map(|&entry| usize::from(u16::from_le_bytes(entry)))
+        match table
+            .get(state + self.columns.wrapping_sub(1))
+            .map(|&entry| usize::from(u16::from_le_bytes(entry)))
         {
             Some(entry) if self.end_column && entry >= FIRST => verdict(entry, HIGHEST),
             _ => Verdict::No,

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use picket_seclang::format::{
-    Action, Matcher, NONE, Part, Pipeline, Record, Rule, Section, Target, Template, Text, TextRecord,
-    action, disruptive, flag, operator, part, processor, target,
+    Action, Matcher, NONE, Part, Pipeline, Record, Rule, Section, Target, Template, Text, TextRecord, action,
+    disruptive, flag, operator, part, processor, target,
 };
 use picket_seclang::transform::Transformation;
 use picket_seclang::{BlobError, RuleSet, Variable};
@@ -128,9 +128,8 @@ pub fn explain(blob: &[u8], id: u32) -> Result<Explanation, ExplainError> {
         of: end.saturating_sub(first),
         scanned: rule.flags & flag::SCANNED != 0,
         disruption: reader.disruption(&rule),
-        skips_to: (rule.skip_to != NONE).then(|| {
-            if rule.skip_to as usize >= end { 0 } else { rules.rule(rule.skip_to as usize).id }
-        }),
+        skips_to: (rule.skip_to != NONE)
+            .then(|| if rule.skip_to as usize >= end { 0 } else { rules.rule(rule.skip_to as usize).id }),
         links,
     })
 }
@@ -184,7 +183,8 @@ impl Reader<'_> {
     fn link(&self, rule: &Rule) -> ExplainedLink {
         let pipeline: Pipeline = self.rules.record(Section::Pipelines, usize::from(rule.pipeline));
         let names = self.rules.data(pipeline.transformations).iter();
-        let name = |&number: &u8| Transformation::from_u8(number).map_or("?", Transformation::name).to_owned();
+        let name =
+            |&number: &u8| Transformation::from_u8(number).map_or("?", Transformation::name).to_owned();
         let mut notes = Vec::new();
         for (bit, note) in [
             (flag::CAPTURE, "capture"),
@@ -223,7 +223,10 @@ impl Reader<'_> {
             argument: self.argument(number, &matcher),
             bytes: matcher.data.len as usize,
             min_len: matcher.min_len,
-            needs: (0..64).filter(|bit| matcher.needs >> bit & 1 != 0).map(|bit| self.byte_set(bit)).collect(),
+            needs: (0..64)
+                .filter(|bit| matcher.needs >> bit & 1 != 0)
+                .map(|bit| self.byte_set(bit))
+                .collect(),
             announced: rule.flags & flag::SCANNED != 0 && !is_silent,
             shared: usize::from(matcher.use_count),
         }
@@ -245,10 +248,10 @@ impl Reader<'_> {
 
     /// The bytes of a set, from the scan's table of what is in which.
     fn byte_set(&self, bit: u32) -> String {
-        let table = self.rules.section(Section::Scan).get(picket_seclang::scan::layout::HEADER..).unwrap_or(&[]);
-        let is_in = |byte: &u8| {
-            u64::read(table.get(usize::from(*byte) * u64::LEN..).unwrap_or(&[])) >> bit & 1 != 0
-        };
+        let table =
+            self.rules.section(Section::Scan).get(picket_seclang::scan::layout::HEADER..).unwrap_or(&[]);
+        let is_in =
+            |byte: &u8| u64::read(table.get(usize::from(*byte) * u64::LEN..).unwrap_or(&[])) >> bit & 1 != 0;
         let mut out = String::new();
         let mut byte = 0;
         while let Some(first) = (byte..=255u8).find(is_in) {
@@ -290,7 +293,8 @@ impl Reader<'_> {
         } else {
             self.text(self.rules.record(Section::TxNames, usize::from(record.slot)))
         };
-        let value = if record.value.parts > 0 { self.template(record.value) } else { record.number.to_string() };
+        let value =
+            if record.value.parts > 0 { self.template(record.value) } else { record.number.to_string() };
         let text = self.template(record.value);
         let rules = || format!("{} rules", self.set_len(record.index));
         let on = if record.number == 0 { "off" } else { "on" };
@@ -353,7 +357,11 @@ impl Reader<'_> {
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let how = if self.scanned { "where the scan finds something" } else { "always" };
-        writeln!(f, "rule {}: phase {}, place {} of {}; runs {how}", self.id, self.phase, self.place, self.of)?;
+        writeln!(
+            f,
+            "rule {}: phase {}, place {} of {}; runs {how}",
+            self.id, self.phase, self.place, self.of
+        )?;
         write!(f, "on a match: {}", self.disruption)?;
         match self.skips_to {
             Some(0) => writeln!(f, ", goes on at the end of the phase")?,
@@ -363,14 +371,22 @@ impl fmt::Display for Explanation {
         for (number, link) in self.links.iter().enumerate() {
             let what = if number == 0 { "condition" } else { "chained" };
             writeln!(f, "{what} ({})", link.source)?;
-            writeln!(f, "  looks at   {}", if link.targets.is_empty() { "-".into() } else { link.targets.join("|") })?;
+            writeln!(
+                f,
+                "  looks at   {}",
+                if link.targets.is_empty() { "-".into() } else { link.targets.join("|") }
+            )?;
             if !link.transformations.is_empty() {
                 writeln!(f, "  behind     {}", link.transformations.join(", "))?;
             }
             match &link.operator {
                 Some(operator) => {
                     writeln!(f, "  for        {} {}", operator.name, operator.argument)?;
-                    write!(f, "  which is   {} bytes, values from {} bytes", operator.bytes, operator.min_len)?;
+                    write!(
+                        f,
+                        "  which is   {} bytes, values from {} bytes",
+                        operator.bytes, operator.min_len
+                    )?;
                     if operator.announced {
                         write!(f, ", announced by a literal")?;
                     }

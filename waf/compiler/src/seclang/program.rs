@@ -1,13 +1,15 @@
 //! The rules as the compiler works on them: one list, in the order in which they run, with jumps by
 //! position.
 
+use std::ops::RangeInclusive;
+
 use picket_seclang::Variable;
 use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
 
 use super::syntax::{
-    Action, Configuration, Control, Disruption, Item, Link, Matching, Piece, Rule, Selector, SetOperation,
-    Target, Template,
+    Action, Configuration, Control, Disruption, Item, Link, Piece, Rule, Selector, SetOperation, Target,
+    Template, TextMatcher,
 };
 
 /// A rule in its place.
@@ -22,11 +24,6 @@ pub(super) struct Step {
 impl Step {
     pub fn phase(&self) -> usize {
         usize::from(self.rule.phase.number())
-    }
-
-    /// Whether a match of the rule would pass over a rule at `position`.
-    pub fn jumps_over(&self, position: usize) -> bool {
-        self.jump.is_some_and(|jump| self.position < position && position < jump)
     }
 }
 
@@ -55,7 +52,8 @@ impl Program {
             let positions: Vec<usize> = steps.iter().map(|step| step.position).collect();
             for (at, step) in steps.iter_mut().enumerate() {
                 if let Some(name) = &step.rule.skip_after {
-                    let marker = markers.iter().find(|(place, other)| *place > step.position && other == name);
+                    let marker =
+                        markers.iter().find(|(place, other)| *place > step.position && other == name);
                     step.jump = Some(marker.map_or(usize::MAX, |(place, _)| *place));
                 } else if step.rule.skip > 0 {
                     let next = at + 1 + step.rule.skip as usize;
@@ -154,44 +152,56 @@ pub(super) fn link_templates(link: &mut Link) -> Vec<&mut Template> {
     all
 }
 
-/// Whether the control takes the rule out of the transaction.
-pub(super) fn removes(control: &Control, rule: &Rule) -> bool {
-    match control {
-        Control::RemoveById(ids) => ids.iter().any(|range| range.contains(&rule.id)),
-        Control::RemoveByTag(tag) => rule.head().tags.iter().any(|own| matches(tag, own)),
-        Control::RemoveByMessage(message) => rule.head().message.iter().any(|own| matches(message, own)),
-        _ => false,
+/// A control that concerns rules, ready to tell which.
+pub(super) struct Concern<'a> {
+    /// What rules do not look at any more; `None`: they do not run any more.
+    pub target: Option<&'a Target>,
+    ids: &'a [RangeInclusive<u32>],
+    tag: Option<TextMatcher>,
+    message: Option<TextMatcher>,
+}
+
+impl<'a> Concern<'a> {
+    /// `None` for a control that concerns no rules, or whose pattern is none.
+    pub fn new(control: &'a Control) -> Option<Self> {
+        let mut concern = Concern { target: None, ids: &[], tag: None, message: None };
+        match control {
+            Control::RemoveById(ids) => concern.ids = ids,
+            Control::RemoveByTag(tag) => concern.tag = Some(tag.matcher().ok()?),
+            Control::RemoveByMessage(message) => concern.message = Some(message.matcher().ok()?),
+            Control::RemoveTargetById(ids, target) => (concern.ids, concern.target) = (ids, Some(target)),
+            Control::RemoveTargetByTag(tag, target) => {
+                (concern.tag, concern.target) = (Some(tag.matcher().ok()?), Some(target));
+            }
+            Control::RemoveTargetByMessage(message, target) => {
+                (concern.message, concern.target) = (Some(message.matcher().ok()?), Some(target));
+            }
+            _ => return None,
+        }
+        Some(concern)
+    }
+
+    /// Which links of a rule are meant, the head first. A rule is out if its head is meant.
+    pub fn links<'r>(&self, rule: &'r Rule) -> impl Iterator<Item = bool> + use<'r, '_, 'a> {
+        rule.links.iter().enumerate().map(|(at, link)| {
+            (at == 0 && self.ids.iter().any(|range| range.contains(&rule.id)))
+                || self
+                    .tag
+                    .as_ref()
+                    .is_some_and(|tag| link.tags.iter().any(|own| tag.is_match(&written(own))))
+                || self.message.as_ref().is_some_and(|message| {
+                    link.message.as_ref().is_some_and(|own| message.is_match(&written(own)))
+                })
+        })
+    }
+
+    /// Whether the head of a rule is meant.
+    pub fn means(&self, rule: &Rule) -> bool {
+        self.links(rule).next().unwrap_or(false)
     }
 }
 
-/// What a control leaves out of rules, and of which links of `rule`: one bit each, the head lowest.
-pub(super) fn untargets<'a>(control: &'a Control, rule: &Rule) -> Option<(&'a Target, u64)> {
-    let links = |meant: &dyn Fn(&Link) -> bool| {
-        rule.links.iter().take(64).enumerate().fold(0, |bits, (at, link)| bits | u64::from(meant(link)) << at)
-    };
-    Some(match control {
-        Control::RemoveTargetById(ids, target) => {
-            (target, u64::from(ids.iter().any(|range| range.contains(&rule.id))))
-        }
-        Control::RemoveTargetByTag(tag, target) => {
-            (target, links(&|link| link.tags.iter().any(|own| matches(tag, own))))
-        }
-        Control::RemoveTargetByMessage(message, target) => {
-            (target, links(&|link| link.message.iter().any(|own| matches(message, own))))
-        }
-        _ => return None,
-    })
-}
-
-fn matches(matching: &Matching, own: &Template) -> bool {
-    let own = written(own);
-    match matching {
-        Matching::Equal(text) => *text == own,
-        Matching::Pattern(pattern) => pattern.as_bytes() == own || regex(pattern).is_some_and(|regex| regex.is_match(&own)),
-    }
-}
-
-/// The regex of a key, a tag or a message: case does not count. `None` if it is none.
+/// The regex of a key: case does not count. `None` if it is none.
 pub(super) fn regex(pattern: &str) -> Option<Regex> {
     let syntax = syntax::Config::new().unicode(false).utf8(false).case_insensitive(true);
     Regex::builder().syntax(syntax).build(pattern).ok()

@@ -198,7 +198,11 @@ impl fmt::Display for Summary {
             writeln!(f, "  {bytes:>9}  {section}")?;
         }
         writeln!(f, "largest operators:")?;
-        writeln!(f, "  {:>9} {:>7} {:>6} {:>8} {:>5}  operator", "bytes", "rule", "kind", "literals", "usual")?;
+        writeln!(
+            f,
+            "  {:>9} {:>7} {:>6} {:>8} {:>5}  operator",
+            "bytes", "rule", "kind", "literals", "usual"
+        )?;
         for matcher in &self.largest {
             writeln!(
                 f,

@@ -98,11 +98,7 @@ impl Matchers {
     }
 
     /// The matcher of a link that has an operator.
-    pub fn of(
-        &self,
-        operator: &Operator,
-        problems: &HashMap<String, Problem>,
-    ) -> Result<usize, Problem> {
+    pub fn of(&self, operator: &Operator, problems: &HashMap<String, Problem>) -> Result<usize, Problem> {
         let key = key(operator)?;
         match self.known.get(&key) {
             Some(&at) => Ok(at),
@@ -163,10 +159,7 @@ fn run(jobs: &[Job], options: &Options<'_>) -> Vec<Result<Matcher, Problem>> {
         });
     });
     let unfinished = || Err("its compilation was cut short".to_owned());
-    results
-        .into_iter()
-        .map(|slot| slot.into_inner().ok().flatten().unwrap_or_else(unfinished))
-        .collect()
+    results.into_iter().map(|slot| slot.into_inner().ok().flatten().unwrap_or_else(unfinished)).collect()
 }
 
 /// The argument as it is shown.
@@ -208,8 +201,8 @@ fn number_of(kind: OperatorKind) -> Option<u8> {
 fn key(operator: &Operator) -> Result<Key, Problem> {
     use OperatorKind::{
         DetectSqli, DetectXss, IpMatch, IpMatchFromFile, NoMatch, Pm, PmFromFile, Rx, RxGlobal,
-        UnconditionalMatch, ValidateByteRange, ValidateUrlEncoding, ValidateUtf8Encoding, VerifyCc, VerifyCpf,
-        VerifySsn,
+        UnconditionalMatch, ValidateByteRange, ValidateUrlEncoding, ValidateUtf8Encoding, VerifyCc,
+        VerifyCpf, VerifySsn,
     };
     let kind = operator.kind;
     let Some(number) = number_of(kind) else {
@@ -218,9 +211,9 @@ fn key(operator: &Operator) -> Result<Key, Problem> {
     // Macros whose value folding has found are part of the text by now.
     let fixed = operator.argument.as_literal().map(<[u8]>::to_vec);
     let text = || {
-        fixed.clone().ok_or_else(|| {
-            format!("@{} takes no macros but those whose value is known ahead", kind.name())
-        })
+        fixed
+            .clone()
+            .ok_or_else(|| format!("@{} takes no macros but those whose value is known ahead", kind.name()))
     };
     Ok(match kind {
         Rx | RxGlobal | VerifyCc | VerifySsn | VerifyCpf => {
@@ -231,11 +224,12 @@ fn key(operator: &Operator) -> Result<Key, Problem> {
             Key::Phrases(operator.data.iter().flat_map(|file| phrases::parse_file(&file.bytes)).collect())
         }
         IpMatch => Key::Networks(String::from_utf8_lossy(&text()?).into_owned()),
-        IpMatchFromFile => Key::Networks(String::from_utf8_lossy(&operator.entries().join(&b',')).into_owned()),
-        ValidateByteRange => Key::Bytes(String::from_utf8_lossy(&text()?).into_owned()),
-        UnconditionalMatch | NoMatch | ValidateUrlEncoding | ValidateUtf8Encoding | DetectSqli | DetectXss => {
-            Key::Other(number, Template::default())
+        IpMatchFromFile => {
+            Key::Networks(String::from_utf8_lossy(&operator.entries().join(&b',')).into_owned())
         }
+        ValidateByteRange => Key::Bytes(String::from_utf8_lossy(&text()?).into_owned()),
+        UnconditionalMatch | NoMatch | ValidateUrlEncoding | ValidateUtf8Encoding | DetectSqli
+        | DetectXss => Key::Other(number, Template::default()),
         _ => Key::Other(number, operator.argument.clone()),
     })
 }

@@ -48,9 +48,8 @@ pub(super) fn meta(directives: &Directives, facts: &Facts, pools: &mut Pools) ->
     set(directives.audit_engine == Some(AuditMode::On), switch::AUDIT_ALL);
     set(directives.audit_engine == Some(AuditMode::RelevantOnly), switch::AUDIT_RELEVANT);
     set(facts.keeps_body, switch::KEEPS_BODY);
-    let bytes = |limit: Option<u64>, default: u64| {
-        u32::try_from(limit.unwrap_or(default)).unwrap_or(u32::MAX)
-    };
+    let bytes =
+        |limit: Option<u64>, default: u64| u32::try_from(limit.unwrap_or(default)).unwrap_or(u32::MAX);
     let parts = directives.audit_log_parts.as_deref().unwrap_or(AUDIT_PARTS);
     let relevant_status = match directives.audit_log_relevant_status.as_deref() {
         // A pattern that is none counts as none: the parser has said so.

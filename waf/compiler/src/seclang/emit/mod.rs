@@ -12,7 +12,8 @@ mod slots;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use picket_seclang::format::{
-    MAX_PIPELINES, Matcher as MatcherRecord, NONE, Record, SECTIONS, Section, TextRecord, TxInit, Use, is_stored,
+    MAX_PIPELINES, Matcher as MatcherRecord, NONE, Record, SECTIONS, Section, TextRecord, TxInit, Use,
+    is_stored,
 };
 use picket_seclang::scan::Scanner;
 use picket_seclang::scan::layout::HEADER;
@@ -22,9 +23,7 @@ use super::error::{Error, fit};
 use super::fold::Folded;
 use super::program::{Program, Step};
 use super::summary::{MatcherSummary, Summary};
-use super::syntax::{
-    Diagnostic, Directives, Level, Link, Piece, Selector, TargetMode,
-};
+use super::syntax::{Diagnostic, Directives, Level, Link, Piece, Selector, TargetMode};
 use super::{Options, scan};
 use crate::regex::Representation;
 use matchers::Matchers;
@@ -349,7 +348,8 @@ fn note_controls(planned: &[Planned<'_>], diagnostics: &mut Vec<Diagnostic>) {
     for rule in planned {
         for link in &rule.step.rule.links {
             for action in &link.actions {
-                if let Action::Control(Control::RequestBodyLimit(_) | Control::ResponseBodyLimit(_)) = action {
+                if let Action::Control(Control::RequestBodyLimit(_) | Control::ResponseBodyLimit(_)) = action
+                {
                     diagnostics.push(Diagnostic {
                         level: Level::Note,
                         place: link.place.clone(),
@@ -459,13 +459,7 @@ fn matcher_records(
 }
 
 /// The record at which a jump ends.
-fn landing(
-    planned: &[Planned<'_>],
-    placed: &[Placed<'_>],
-    at: usize,
-    jump: usize,
-    records: usize,
-) -> u32 {
+fn landing(planned: &[Planned<'_>], placed: &[Placed<'_>], at: usize, jump: usize, records: usize) -> u32 {
     let phase = planned[at].step.phase();
     let end = planned
         .iter()

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use picket_seclang::Variable;
 use picket_seclang::format::{
-    Action as ActionRecord, NONE, NONE16, Part, Rule as RuleRecord, Target as TargetRecord, Template as TemplateRecord,
-    Text, action, disruptive, flag, part, processor, target,
+    Action as ActionRecord, NONE, NONE16, Part, Rule as RuleRecord, Target as TargetRecord,
+    Template as TemplateRecord, Text, action, disruptive, flag, part, processor, target,
 };
 use picket_seclang::operator::parse_number;
 
 use super::super::error::{Error, fit};
-use super::super::program::{removes, untargets};
+use super::super::program::{Concern, literal, written};
 use super::super::syntax::{
     Action, AllowScope, AuditMode, AuditParts, BodyProcessor, Control, Disruption, EngineMode, Link, Piece,
     Rule, Selector, SetOperation, Target, TargetMode, Template,
@@ -149,8 +149,7 @@ impl Pools {
         set(place.scanned, flag::SCANNED);
         set(link.operator.is_none(), flag::UNCONDITIONAL);
         set(!head, flag::LINK);
-        let targets =
-            link.targets.iter().map(|target| self.target(target)).collect::<Result<Vec<_>, _>>()?;
+        let targets = link.targets.iter().map(|target| self.target(target)).collect::<Result<Vec<_>, _>>()?;
         let (targets, target_count) = self.targets.add("targets of a rule", &targets)?;
         let mut actions = Vec::new();
         for action in &link.actions {
@@ -159,7 +158,7 @@ impl Pools {
         let (actions, action_count) = self.actions.add("actions of a rule", &actions)?;
         let mut tags = Vec::new();
         for tag in &link.tags {
-            tags.push(self.strings.add(&super::super::program::written(tag))?);
+            tags.push(self.strings.add(&written(tag))?);
         }
         let (tags, tag_count) = self.tags.add("tags of a rule", &tags)?;
         let mut record = RuleRecord {
@@ -215,9 +214,11 @@ impl Pools {
     /// Name and number of a variable that an action sets.
     fn variable(&mut self, collection: Variable, name: &Template) -> Result<(u16, TemplateRecord), Error> {
         match name.as_literal() {
-            Some(name) if collection == Variable::Tx => Ok((self.tx.number(name)?, TemplateRecord::default())),
+            Some(name) if collection == Variable::Tx => {
+                Ok((self.tx.number(name)?, TemplateRecord::default()))
+            }
             Some(name) => {
-                let lower = super::super::program::literal(name.to_ascii_lowercase());
+                let lower = literal(name.to_ascii_lowercase());
                 Ok((NONE16, self.template(&lower)?))
             }
             None => Ok((NONE16, self.template(name)?)),
@@ -294,32 +295,29 @@ impl Pools {
                 record.kind = action::CTL_ENGINE;
                 record.number = i64::from(engine_number(*mode));
             }
-            Control::RemoveById(_) | Control::RemoveByTag(_) | Control::RemoveByMessage(_) => {
-                let meant: BTreeSet<usize> = all
-                    .iter()
-                    .filter(|placed| removes(control, placed.rule))
-                    .map(|placed| placed.record)
-                    .collect();
-                if meant.is_empty() {
-                    return Ok(false);
-                }
-                record.kind = action::CTL_REMOVE_RULES;
-                record.index = self.rule_sets.add([meant])?;
-            }
-            Control::RemoveTargetById(_, target)
-            | Control::RemoveTargetByTag(_, target)
-            | Control::RemoveTargetByMessage(_, target) => {
-                let mut meant = BTreeSet::new();
+            Control::RemoveById(_)
+            | Control::RemoveByTag(_)
+            | Control::RemoveByMessage(_)
+            | Control::RemoveTargetById(..)
+            | Control::RemoveTargetByTag(..)
+            | Control::RemoveTargetByMessage(..) => {
+                let Some(concern) = Concern::new(control) else { return Ok(false) };
+                let mut meant: BTreeSet<usize> = BTreeSet::new();
                 for placed in all {
-                    let links = untargets(control, placed.rule).map_or(0, |(_, links)| links);
-                    meant.extend((0..64).filter(|link| links >> link & 1 != 0).map(|link| placed.record + link));
+                    let links = concern.links(placed.rule).enumerate();
+                    meant.extend(links.filter(|(_, meant)| *meant).map(|(link, _)| placed.record + link));
                 }
                 if meant.is_empty() {
                     return Ok(false);
                 }
-                record.kind = action::CTL_REMOVE_TARGET;
-                let target = self.target(target)?;
-                record.number = i64::from(self.targets.add("targets", &[target])?.0);
+                match concern.target {
+                    None => record.kind = action::CTL_REMOVE_RULES,
+                    Some(target) => {
+                        record.kind = action::CTL_REMOVE_TARGET;
+                        let target = self.target(target)?;
+                        record.number = i64::from(self.targets.add("targets", &[target])?.0);
+                    }
+                }
                 record.index = self.rule_sets.add([meant])?;
             }
             Control::RequestBodyProcessor(parser) => {
@@ -358,7 +356,7 @@ impl Pools {
                     AuditParts::Add(parts) => format!("+{parts}"),
                     AuditParts::Remove(parts) => format!("-{parts}"),
                 };
-                record.name = self.template(&super::super::program::literal(text.into_bytes()))?;
+                record.name = self.template(&literal(text.into_bytes()))?;
             }
             // A transaction's limits are those of its listener.
             Control::RequestBodyLimit(_) | Control::ResponseBodyLimit(_) => return Ok(false),

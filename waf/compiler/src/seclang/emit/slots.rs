@@ -44,12 +44,9 @@ impl Slots {
         }
         for &variable in stored(target.variable) {
             let watchers = match &target.selector {
-                Selector::Key(key) => self
-                    .keyed
-                    .entry(variable)
-                    .or_default()
-                    .entry(key.to_ascii_lowercase())
-                    .or_default(),
+                Selector::Key(key) => {
+                    self.keyed.entry(variable).or_default().entry(key.to_ascii_lowercase()).or_default()
+                }
                 _ => self.general.entry(variable).or_default(),
             };
             for &pipeline in pipelines {
@@ -65,8 +62,7 @@ impl Slots {
         strings: &mut Bytes,
         sets: &mut BitSets,
     ) -> Result<(Vec<VariableInfo>, Vec<Slot>), Error> {
-        let mut infos =
-            vec![VariableInfo { slot: NONE16, keyed: NONE16, keyed_count: 0, used: 0 }; 256];
+        let mut infos = vec![VariableInfo { slot: NONE16, keyed: NONE16, keyed_count: 0, used: 0 }; 256];
         let mut slots = Vec::new();
         for variable in Variable::ALL {
             let info = &mut infos[*variable as usize];

@@ -79,18 +79,16 @@ pub(super) fn is_pure(rule: &Rule) -> bool {
 /// Whether the rule reads what the match of another left behind: then no match may vanish.
 pub(super) fn reads_last_match(rule: &Rule) -> bool {
     use Variable::{MatchedVar, MatchedVarName, MatchedVars, MatchedVarsNames};
-    let last = |variable: Variable| {
-        matches!(variable, MatchedVar | MatchedVarName | MatchedVars | MatchedVarsNames)
-    };
+    let last =
+        |variable: Variable| matches!(variable, MatchedVar | MatchedVarName | MatchedVars | MatchedVarsNames);
     let reads = |template: &Template| {
-        template
-            .pieces
-            .iter()
-            .any(|piece| matches!(piece, Piece::Macro { variable, .. } if last(*variable)))
+        template.pieces.iter().any(|piece| matches!(piece, Piece::Macro { variable, .. } if last(*variable)))
     };
     let head = rule.head();
     match &head.operator {
-        Some(operator) => head.targets.iter().any(|target| last(target.variable)) || reads(&operator.argument),
+        Some(operator) => {
+            head.targets.iter().any(|target| last(target.variable)) || reads(&operator.argument)
+        }
         None => {
             head.message.iter().chain(&head.log_data).any(reads)
                 || head.actions.iter().any(|action| match action {
@@ -203,7 +201,18 @@ fn link_outcome(link: &Link, env: &Env) -> Outcome {
 
 /// What a target of TX shows: nothing where the name is absent. `None`: that is not known.
 fn target_value(target: &Target, env: &Env) -> Option<Option<Vec<u8>>> {
-    let Target { mode, variable: Variable::Tx, selector: Selector::Key(key) } = target else { return None };
+    let key = match target {
+        Target {
+            mode: TargetMode::Inspect,
+            variable: Variable::Tx,
+            selector: Selector::Pattern(pattern),
+        } => {
+            return env.has_none_like(pattern).then_some(None);
+        }
+        Target { variable: Variable::Tx, selector: Selector::Key(key), .. } => key,
+        _ => return None,
+    };
+    let mode = target.mode;
     let value = env.value(&key.to_ascii_lowercase()).clone();
     match (mode, value) {
         (_, Value::Unknown) | (TargetMode::Exclude, _) => None,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::program::regex;
 use super::super::syntax::{Piece, Template, Variable};
 
 /// What is known about one name.
@@ -67,6 +68,25 @@ impl Env {
         self.prefixes.extend(other.prefixes.iter().cloned());
     }
 
+    /// Whether it is certain that no name that is there fits a key's regex.
+    pub fn has_none_like(&self, pattern: &str) -> bool {
+        let Some(regex) = regex(pattern) else { return false };
+        let captures = (b'0'..=b'9').any(|digit| regex.is_match([digit].as_slice()));
+        let names =
+            self.names.iter().any(|(name, value)| *value != Value::Absent && regex.is_match(name.as_slice()));
+        // Only for `^text` is it easy to say that no name with a prefix fits.
+        let text = pattern.strip_prefix('^').filter(|text| {
+            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        });
+        let prefixes = self.prefixes.iter().any(|prefix| {
+            text.is_none_or(|text| {
+                let common = prefix.len().min(text.len());
+                prefix[..common].eq_ignore_ascii_case(&text.as_bytes()[..common])
+            })
+        });
+        !captures && !names && !prefixes
+    }
+
     /// The text that a template gives, if all of its macros are known. What is absent gives nothing.
     pub fn expand(&self, template: &Template) -> Option<Vec<u8>> {
         let mut out = Vec::new();
@@ -123,9 +143,9 @@ impl Env {
     }
 }
 
-/// Names that the engine itself writes: captures, and what ModSecurity reports of its regexes.
+/// Names that the engine itself writes: captures.
 fn is_engines(name: &[u8]) -> bool {
-    name.iter().all(u8::is_ascii_digit) || name.starts_with(b"msc_")
+    name.iter().all(u8::is_ascii_digit)
 }
 
 #[cfg(test)]

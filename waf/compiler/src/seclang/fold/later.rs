@@ -76,17 +76,17 @@ impl Folder<'_> {
             return false;
         }
         let known = std::mem::replace(&mut self.always[at], true);
-        let sets_nothing = decision.sets.is_empty()
-            && self.steps[at].rule.links.iter().all(|link| link.actions.is_empty());
+        let sets_nothing =
+            decision.sets.is_empty() && self.steps[at].rule.links.iter().all(|link| link.actions.is_empty());
         if !sets_nothing {
             return !known;
         }
         if let Some(landing) = self.landing(at, end) {
             let removers = self.removers(at, everywhere.clone());
             let over: Vec<usize> = self.left(at + 1..landing).collect();
-            let entered = self.left(begin..at).any(|from| {
-                self.landing(from, end).is_some_and(|entry| at < entry && entry < landing)
-            });
+            let entered = self
+                .left(begin..at)
+                .any(|from| self.landing(from, end).is_some_and(|entry| at < entry && entry < landing));
             let closed =
                 over.iter().all(|&over| removers.is_subset(&self.removers(over, everywhere.clone())));
             if !over.is_empty() && (entered || !closed) {

@@ -43,10 +43,8 @@ mod values;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::program::{Program, Step, removes, templates, tx_name, untargets};
-use super::syntax::{
-    Action, AllowScope, Control, Disruption, Link, Operator, Piece, Rule, Selector, Variable,
-};
+use super::program::{Concern, Program, Step, templates, tx_name};
+use super::syntax::{Action, AllowScope, Disruption, Link, Operator, Piece, Rule, Target, Variable};
 use decide::{Decision, Outcome, decide, is_pure, reads_last_match};
 use env::{Env, Value};
 
@@ -63,7 +61,8 @@ pub(super) struct Folded {
     pub macros: usize,
 }
 
-/// A control that may take rules out: the step that it belongs to, and which of its controls.
+/// A control that may take rules out: the step that it belongs to, and which of its actions it is. (In a
+/// chain one may run and another not.)
 type Remover = (usize, usize);
 
 /// What becomes of a step.
@@ -88,8 +87,10 @@ struct Setter {
 struct Folder<'a> {
     steps: &'a mut [Step],
     phases: [usize; 7],
-    /// Steps that have a `ctl`.
-    controllers: Vec<usize>,
+    /// For each step, those that may take it out.
+    removers: Vec<BTreeSet<Remover>>,
+    /// For each step, those that may take a target in TX from it.
+    tamperers: Vec<BTreeSet<Remover>>,
     fates: Vec<Fate>,
     /// Known to match whenever it runs: it needs no condition.
     always: Vec<bool>,
@@ -107,7 +108,10 @@ pub(super) fn fold(program: &mut Program) -> Folded {
     let count = program.steps.len();
     let mut folder = Folder {
         keeps_matches: program.steps.iter().any(|step| reads_last_match(&step.rule)),
-        controllers: (0..count).filter(|&at| has_control(&program.steps[at].rule)).collect(),
+        removers: concerned(&program.steps, |target| target.is_none()),
+        tamperers: concerned(&program.steps, |target| {
+            target.is_some_and(|target| target.variable == Variable::Tx)
+        }),
         steps: &mut program.steps,
         phases,
         fates: vec![Fate::Left; count],
@@ -150,31 +154,15 @@ impl Folder<'_> {
         range.filter(|&at| self.fates[at] == Fate::Left)
     }
 
-    /// The controls of steps left in `range`.
-    fn controls(&self, range: Range<usize>) -> impl Iterator<Item = (Remover, &Control)> {
-        let in_range = move |at: &&usize| range.contains(at) && self.fates[**at] == Fate::Left;
-        self.controllers.iter().filter(in_range).flat_map(|&at| {
-            let actions = self.steps[at].rule.links.iter().flat_map(|link| &link.actions).enumerate();
-            actions.filter_map(move |(number, action)| match action {
-                Action::Control(control) => Some(((at, number), control)),
-                _ => None,
-            })
-        })
-    }
-
-    /// The controls of steps left in `range` that take a rule out.
+    /// The controls, of steps left in `range`, that take a rule out.
     fn removers(&self, at: usize, range: Range<usize>) -> BTreeSet<Remover> {
-        let rule = &self.steps[at].rule;
-        self.controls(range).filter(|(_, control)| removes(control, rule)).map(|(at, _)| at).collect()
+        let runs = |remover: &&Remover| range.contains(&remover.0) && self.fates[remover.0] == Fate::Left;
+        self.removers[at].iter().filter(runs).copied().collect()
     }
 
     /// Whether a control of a step left in `range` may take a target in TX from a rule.
     fn is_tampered(&self, at: usize, range: Range<usize>) -> bool {
-        let rule = &self.steps[at].rule;
-        self.controls(range).any(|(_, control)| {
-            untargets(control, rule)
-                .is_some_and(|(target, links)| links != 0 && target.variable == Variable::Tx)
-        })
+        self.tamperers[at].iter().any(|(step, _)| range.contains(step) && self.fates[*step] == Fate::Left)
     }
 
     /// Walks phase 1.
@@ -214,8 +202,7 @@ impl Folder<'_> {
             let closed = outcome == Outcome::Matches
                 && target.is_some_and(|target| {
                     arriving[at + 1..target].iter().all(Option::is_none)
-                        && (at + 1..target)
-                            .all(|over| removers.is_subset(&self.removers(over, 0..at)))
+                        && (at + 1..target).all(|over| removers.is_subset(&self.removers(over, 0..at)))
                 });
             match &rule.disruption {
                 Disruption::Pass => {}
@@ -303,7 +290,8 @@ impl Writes {
     fn of(rule: &Rule) -> Self {
         let mut writes = Writes::default();
         for action in rule.links.iter().flat_map(|link| &link.actions) {
-            let (Action::SetVar { collection, name, .. } | Action::ExpireVar { collection, name, .. }) = action
+            let (Action::SetVar { collection, name, .. } | Action::ExpireVar { collection, name, .. }) =
+                action
             else {
                 continue;
             };
@@ -330,8 +318,27 @@ impl Writes {
     }
 }
 
-fn has_control(rule: &Rule) -> bool {
-    rule.links.iter().flat_map(|link| &link.actions).any(|action| matches!(action, Action::Control(_)))
+/// For each step, the controls that mean it and pass the test.
+fn concerned(steps: &[Step], test: impl Fn(Option<&Target>) -> bool) -> Vec<BTreeSet<Remover>> {
+    let mut concerned = vec![BTreeSet::new(); steps.len()];
+    for (at, step) in steps.iter().enumerate() {
+        for (number, action) in step.rule.links.iter().flat_map(|link| &link.actions).enumerate() {
+            let Action::Control(control) = action else { continue };
+            let Some(concern) = Concern::new(control).filter(|concern| test(concern.target)) else {
+                continue;
+            };
+            for (other, step) in steps.iter().enumerate() {
+                let means = match concern.target {
+                    None => concern.means(&step.rule),
+                    Some(_) => concern.links(&step.rule).any(|meant| meant),
+                };
+                if means {
+                    concerned[other].insert((at, number));
+                }
+            }
+        }
+    }
+    concerned
 }
 
 /// A link without a condition.

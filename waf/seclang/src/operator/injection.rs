@@ -1,5 +1,7 @@
 //! `@detectSQLi` and `@detectXSS`: libinjection's judgement, behind cheap screens.
 
+use super::libinjection;
+
 /// The shape of an SQL injection: one letter for each of up to five tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
@@ -32,12 +34,13 @@ pub fn xss_possible(value: &[u8]) -> bool {
 
 /// `@detectSQLi`: the fingerprint, if the value looks like an SQL injection.
 pub fn detect_sqli(value: &[u8]) -> Option<Fingerprint> {
-    let _ = value;
-    None::<Fingerprint>.or_else(|| None)
+    if !sqli_possible(value) {
+        return None;
+    }
+    libinjection::detect_sqli(value).map(|(bytes, len)| Fingerprint { bytes, len })
 }
 
 /// `@detectXSS`: the value looks like script that is slipped into a page.
 pub fn detect_xss(value: &[u8]) -> bool {
-    let _ = value;
-    false
+    xss_possible(value) && libinjection::detect_xss(value)
 }

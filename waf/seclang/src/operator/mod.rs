@@ -6,6 +6,8 @@ mod card;
 mod encoding;
 mod injection;
 mod ip;
+#[doc(hidden)]
+pub mod libinjection;
 mod number;
 
 pub use bytes::{begins_with, contains, contains_word, ends_with, str_match, streq, within};

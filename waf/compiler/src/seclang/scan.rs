@@ -145,13 +145,20 @@ fn merge(literals: &[(Vec<u8>, Vec<u16>)]) -> Result<BTreeMap<Vec<u8>, BTreeSet<
     Ok(merged)
 }
 
-/// The class of each byte: one for each letter, one for each of the signs that literals use most, and
-/// two for what is left, used or not.
+/// The class of each byte: one for each letter, one for each of the signs that literals use most, some
+/// for the other bytes in literals, by kind, and one for all that are in none.
 struct Classes([u8; 256]);
 
 impl Classes {
     fn new<T>(literals: &BTreeMap<Vec<u8>, T>) -> Self {
-        const OTHERS: u8 = CLASSES as u8 - 1;
+        const OTHERS: u8 = CLASSES as u8 - 4;
+        // Text that is not ASCII must not look as if it were all the same.
+        let other = |byte: u8| match byte {
+            0..0x20 | 0x7f => OTHERS,
+            0x20..0x7f => OTHERS + 1,
+            0x80..0xc0 => OTHERS + 2,
+            0xc0.. => OTHERS + 3,
+        };
         // A byte matters by the number of literals it is in, the more in short ones.
         let mut weight = [0usize; 256];
         for literal in literals.keys() {
@@ -171,7 +178,7 @@ impl Classes {
             .collect();
         signs.sort_by_key(|&byte| (std::cmp::Reverse(weight[usize::from(byte)]), byte));
         for sign in signs {
-            classes[usize::from(sign)] = next.min(OTHERS);
+            classes[usize::from(sign)] = if next < OTHERS { next } else { other(sign) };
             next = (next + 1).min(OTHERS);
         }
         Classes(classes)

@@ -8,14 +8,15 @@
 use super::layout::{CLASSES, HEADER, LAST, LIST, LIST_UNIT, START, Shape};
 
 const PAIRS: usize = CLASSES * CLASSES;
-const PAIR_MASK: usize = PAIRS - 1;
+/// Rows are read by halves: an interpreter has fewer steps with 32 bits.
+const HALVES: usize = 2 * PAIRS;
 
 /// The tables of a ruleset's prefilter, in place; see [`layout`](super::layout).
 #[derive(Clone, Copy, Debug)]
 pub struct Scanner<'a> {
     present: &'a [[u8; 8]; 256],
     classes: &'a [u8; 256],
-    rows: &'a [[u8; 8]; PAIRS],
+    rows: &'a [[u8; 4]; HALVES],
     bases: &'a [[u8; 4]; CLASSES],
     ranks: &'a [[u8; 2]; PAIRS],
     keys: &'a [[u8; 8]],
@@ -43,7 +44,7 @@ impl<'a> Scanner<'a> {
         let scanner = Scanner {
             present: take(rest, 256)?.first_chunk()?,
             classes: take::<256>(rest, 1)?.first()?,
-            rows: take(rest, PAIRS)?.first_chunk()?,
+            rows: take(rest, HALVES)?.first_chunk()?,
             bases: take(rest, CLASSES)?.first_chunk()?,
             ranks: take(rest, PAIRS)?.first_chunk()?,
             keys: take(rest, keys)?,
@@ -70,44 +71,50 @@ impl<'a> Scanner<'a> {
     pub fn scan(&self, value: &[u8], hits: &mut [u32]) -> bool {
         let (classes, rows) = (self.classes, self.rows);
         let mut found = false;
-        let mut pair = usize::from(START) * CLASSES + usize::from(START);
-        let (twos, last) = value.as_chunks::<2>();
-        // Two bytes a turn: one branch for both is what an interpreter likes best.
-        for (turn, &[first, second]) in twos.iter().enumerate() {
-            let first = usize::from(classes[usize::from(first)]);
-            let second = usize::from(classes[usize::from(second)]);
-            let middle = ((pair * CLASSES) | first) & PAIR_MASK;
-            let bits = bit(&rows[pair & PAIR_MASK], first) | bit(&rows[middle], second);
-            if bits & 1 != 0 {
-                found |= self.look(value, 2 * turn, pair & PAIR_MASK, first, hits);
-                found |= self.look(value, 2 * turn + 1, middle, second, hits);
+        let mut last = u32::from(START) << 6 | u32::from(START);
+        let (fours, rest) = value.as_chunks::<4>();
+        // Four bytes a turn: one branch for all of them is what an interpreter likes best.
+        for (turn, &[a, b, c, d]) in fours.iter().enumerate() {
+            let a = push(last, classes, a);
+            let b = push(a, classes, b);
+            let c = push(b, classes, c);
+            let d = push(c, classes, d);
+            last = d;
+            if (bit(rows, a) | bit(rows, b) | bit(rows, c) | bit(rows, d)) & 1 != 0 {
+                for (at, trigram) in [a, b, c, d].into_iter().enumerate() {
+                    if bit(rows, trigram) & 1 != 0 {
+                        found |= self.look(value, 4 * turn + at, trigram, hits);
+                    }
+                }
             }
-            pair = (middle * CLASSES) | second;
         }
-        if let &[last] = last {
-            let last = usize::from(classes[usize::from(last)]);
-            found |= self.look(value, value.len() - 1, pair & PAIR_MASK, last, hits);
+        for (at, &byte) in rest.iter().enumerate() {
+            last = push(last, classes, byte);
+            if bit(rows, last) & 1 != 0 {
+                found |= self.look(value, 4 * fours.len() + at, last, hits);
+            }
         }
         found
     }
 
-    /// Looks for the literals whose trigram ends at `at`.
+    /// Looks for the literals whose trigram, which is in use, ends at `at`.
     #[inline(never)]
-    fn look(&self, value: &[u8], at: usize, pair: usize, class: usize, hits: &mut [u32]) -> bool {
-        let pair = pair & PAIR_MASK;
-        let row = u64::from_le_bytes(self.rows[pair]);
-        if row >> (class & 63) & 1 == 0 {
+    fn look(&self, value: &[u8], at: usize, trigram: u32, hits: &mut [u32]) -> bool {
+        let (pair, class) = ((trigram >> 6) as usize & (PAIRS - 1), trigram & 63);
+        let (Some(row), Some(&rank)) = (self.rows.as_chunks().0.get(pair), self.ranks.get(pair)) else {
             return false;
-        }
-        let below = (row & ((1 << (class & 63)) - 1)).count_ones() as usize;
+        };
+        let below = u64::from_le_bytes(concat(row)) & ((1 << class) - 1);
         let base = u32::from_le_bytes(self.bases[pair / CLASSES]) as usize;
-        let rank = base.wrapping_add(short(self.ranks[pair])).wrapping_add(below);
+        let rank = base.wrapping_add(short(rank)).wrapping_add(below.count_ones() as usize);
         let Some(&group) = self.index.get(rank) else { return false };
         let mut found = false;
-        for &[low, high, count, shape] in self.groups.get(short(group)..).unwrap_or(&[]) {
-            let first = short([low, high]);
+        for &group in self.groups.get(short(group)..).unwrap_or(&[]) {
+            let group = u32::from_le_bytes(group);
+            let shape = (group >> 24) as u8;
             if let Some(word) = window(value, at, Shape::decode(shape)) {
-                let keys = self.keys.get(first..first + usize::from(count)).unwrap_or(&[]);
+                let (first, count) = ((group & 0xffff) as usize, (group >> 16 & 0xff) as usize);
+                let keys = self.keys.get(first..first + count).unwrap_or(&[]);
                 if let Some(key) = position(keys, word) {
                     found |= self.report(first + key, hits);
                 }
@@ -136,9 +143,23 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// Adds a byte's class to the last ones; what is older than three is shifted out or masked away.
 #[inline]
-fn bit(row: &[u8; 8], class: usize) -> u32 {
-    (u64::from_le_bytes(*row) >> (class & 63)) as u32
+fn push(last: u32, classes: &[u8; 256], byte: u8) -> u32 {
+    last << 6 | u32::from(classes[usize::from(byte)])
+}
+
+/// The bit of a trigram, and others above it.
+#[inline]
+fn bit(rows: &[[u8; 4]; HALVES], trigram: u32) -> u32 {
+    u32::from_le_bytes(rows[(trigram >> 5) as usize % HALVES]) >> (trigram & 31)
+}
+
+fn concat(&[low, high]: &[[u8; 4]; 2]) -> [u8; 8] {
+    let mut row = [0; 8];
+    row[..4].copy_from_slice(&low);
+    row[4..].copy_from_slice(&high);
+    row
 }
 
 fn short(bytes: [u8; 2]) -> usize {

@@ -107,7 +107,6 @@ pub struct SourceFile {
 
 /// What stands in the list of rules.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "nearly all items are rules")]
 pub enum Item {
     /// A rule with its chain.
     Rule(Rule),

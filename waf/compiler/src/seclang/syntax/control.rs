@@ -138,7 +138,7 @@ fn processor(value: &[u8]) -> Option<BodyProcessor> {
 /// Letters of audit log parts, in upper case.
 pub(super) fn parse_parts(value: &[u8]) -> Option<String> {
     let letters: Vec<u8> = value.to_ascii_uppercase();
-    letters.iter().all(|letter| (b'A'..=b'Z').contains(letter)).then_some(())?;
+    letters.iter().all(u8::is_ascii_uppercase).then_some(())?;
     String::from_utf8(letters).ok()
 }
 

@@ -22,15 +22,13 @@ pub(super) struct Directive {
     pub warning: Option<&'static str>,
 }
 
-/// A directive that could not be read, or lines that were passed over.
+/// A directive that could not be read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct LexError {
     /// The line it starts on.
     pub line: u32,
     /// What is wrong.
     pub text: String,
-    /// Whether a directive is lost (else a comment is suspicious).
-    pub lost: bool,
     /// The name of the directive.
     pub name: Vec<u8>,
 }
@@ -89,28 +87,10 @@ impl<'a> Lexer<'a> {
         named && behind.first().is_some_and(|byte| is_blank(*byte) || *byte == b'\n')
     }
 
-    /// Passes over a comment; one that ends with `\` takes the next line along, as in ModSecurity.
-    fn comment(&mut self) -> Option<LexError> {
-        let mut swallowed = None;
-        loop {
-            let line_end = self.rest().iter().position(|byte| *byte == b'\n');
-            let text = self.rest().get(..line_end.unwrap_or(self.rest().len())).unwrap_or_default();
-            let continued = text.strip_suffix(b"\r").unwrap_or(text).ends_with(b"\\");
-            self.at += text.len();
-            if !continued || line_end.is_none() {
-                return swallowed;
-            }
-            self.at += 1;
-            self.line += 1;
-            if self.at_directive() && swallowed.is_none() {
-                swallowed = Some(LexError {
-                    line: self.line,
-                    text: "the comment above ends with a backslash, so this line is part of it".into(),
-                    lost: false,
-                    name: Vec::new(),
-                });
-            }
-        }
+    /// Passes over a comment, up to the end of its line: a `\` there continues nothing, as in
+    /// libmodsecurity 3.0 and Coraza.
+    fn comment(&mut self) {
+        self.at += self.rest().iter().position(|byte| *byte == b'\n').unwrap_or(self.rest().len());
     }
 
     /// The next directive, or what is wrong there; reading goes on behind it.
@@ -122,11 +102,7 @@ impl<'a> Lexer<'a> {
                     self.at += 1;
                     self.line += 1;
                 }
-                b'#' => {
-                    if let Some(warning) = self.comment() {
-                        return Some(Err(warning));
-                    }
-                }
+                b'#' => self.comment(),
                 _ if self.continuation().is_some() => {
                     self.at += self.continuation().unwrap_or(1);
                     self.line += 1;
@@ -158,7 +134,7 @@ impl<'a> Lexer<'a> {
                     if self.peek() != Some(b'#') {
                         break;
                     }
-                    let _ = self.comment();
+                    self.comment();
                     if self.peek() == Some(b'\n') {
                         self.at += 1;
                         self.line += 1;
@@ -173,14 +149,14 @@ impl<'a> Lexer<'a> {
             match self.peek() {
                 None | Some(b'\n') => break,
                 Some(b'#') if !arguments.is_empty() => {
-                    let _ = self.comment();
+                    self.comment();
                     break;
                 }
                 Some(quote @ (b'"' | b'\'')) => match self.quoted(quote) {
                     Some(argument) => arguments.push(argument),
                     None => {
                         let text = format!("the quote {} is never closed", char::from(quote));
-                        return Err(LexError { line, text, lost: true, name });
+                        return Err(LexError { line, text, name });
                     }
                 },
                 Some(_) => arguments.push(self.bare()),
@@ -246,8 +222,7 @@ impl<'a> Lexer<'a> {
             }
             self.at += 1;
             if byte == b'\'' && matches!(before, b':' | b'=') && closed {
-                let line = self.rest().split(|byte| *byte == b'\n').next().unwrap_or_default();
-                match closing_quote(line) {
+                match closing_quote_of_line(self.rest()) {
                     Some(length) => self.at += length + 1,
                     None => closed = false,
                 }
@@ -270,11 +245,28 @@ pub(super) fn closing_quote(text: &[u8]) -> Option<usize> {
     }
 }
 
+/// The same, if it stands in the first line.
+fn closing_quote_of_line(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        match text.get(at)? {
+            b'\'' => return Some(at),
+            b'\n' => return None,
+            // A backslash that ends the line escapes nothing.
+            b'\\' if text.get(at + 1) != Some(&b'\n') => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn all(text: &str) -> Vec<Result<(String, Vec<String>, u32), String>> {
+    /// Name, arguments and line, or a line and what is wrong there.
+    type Read = Result<(String, Vec<String>, u32), String>;
+
+    fn all(text: &str) -> Vec<Read> {
         let mut lexer = Lexer::new(text.as_bytes());
         let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
         core::iter::from_fn(|| lexer.next())
@@ -320,11 +312,9 @@ mod tests {
     }
 
     #[test]
-    fn a_comment_takes_the_next_line_along_and_says_so() {
-        assert_eq!(all("# a \\\n b\nSecX 1").len(), 1);
-        let found = all("# a \\\nSecRule ARGS b\nSecX 1");
-        assert!(found[0].as_ref().unwrap_err().starts_with("2: the comment"));
-        assert_eq!(found[1].as_ref().unwrap().0, "SecX");
+    fn a_comment_is_one_line() {
+        let found = all("# a \\\nSecX 1\n  # b\nSecY 2");
+        assert_eq!(found.iter().filter_map(|it| it.as_ref().ok()).map(|it| it.2).collect::<Vec<_>>(), [2, 4]);
     }
 
     #[test]

@@ -115,14 +115,15 @@ impl Operator {
 
     /// The phrases of `@pm` and `@pmFromFile`, as written, without empty ones.
     ///
-    /// In `@pm` they are separated by white space, `|41 42|` stands for bytes in hexadecimal and `\`
-    /// makes the next byte literal. In a file each line is one, without blanks around it; lines that
-    /// start with `#` are comments.
+    /// In `@pm` they are separated by white space and stand for themselves: as in libmodsecurity 3.0,
+    /// and unlike in ModSecurity 2, `|41|` is no byte in hexadecimal. In a file each line is one, without
+    /// blanks around it; lines that start with `#` are comments.
     pub fn phrases(&self) -> Vec<Vec<u8>> {
-        if self.kind != OperatorKind::PmFromFile {
-            return split_phrases(&self.raw);
+        if self.kind == OperatorKind::PmFromFile {
+            return self.entries();
         }
-        self.entries()
+        let words = self.raw.split(u8::is_ascii_whitespace);
+        words.filter(|word| !word.is_empty()).map(<[u8]>::to_vec).collect()
     }
 
     /// The lines of the operator's data files, without comments and blanks around them.
@@ -134,62 +135,6 @@ impl Operator {
             .map(<[u8]>::to_vec)
             .collect()
     }
-}
-
-fn split_phrases(text: &[u8]) -> Vec<Vec<u8>> {
-    let mut phrases = Vec::new();
-    for word in text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
-        phrases.push(word.to_vec());
-    }
-    // Hexadecimal groups may hold blanks, so they are read from the whole text.
-    if text.contains(&b'|') || text.contains(&b'\\') {
-        if let Some(read) = escaped_phrases(text) {
-            return read;
-        }
-    }
-    phrases
-}
-
-/// Phrases with `|41 42|` and `\|`; `None` if the text is not of that form and is meant as it stands.
-fn escaped_phrases(text: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut phrases = Vec::new();
-    let mut phrase = Vec::new();
-    let mut at = 0;
-    while let Some(&byte) = text.get(at) {
-        at += 1;
-        match byte {
-            b'|' => {
-                let length = text.get(at..)?.iter().position(|byte| *byte == b'|')?;
-                let digits: Vec<u8> =
-                    text.get(at..at + length)?.iter().copied().filter(|b| *b != b' ').collect();
-                if digits.is_empty() || digits.len() % 2 != 0 {
-                    return None;
-                }
-                for pair in digits.chunks_exact(2) {
-                    let pair = core::str::from_utf8(pair).ok().filter(|pair| !pair.contains('+'))?;
-                    phrase.push(u8::from_str_radix(pair, 16).ok()?);
-                }
-                at += length + 1;
-            }
-            b'\\' => match text.get(at) {
-                Some(&next @ (b'|' | b'\\' | b':' | b';' | b'"' | b' ')) => {
-                    phrase.push(next);
-                    at += 1;
-                }
-                _ => phrase.push(byte),
-            },
-            _ if byte.is_ascii_whitespace() => {
-                if !phrase.is_empty() {
-                    phrases.push(core::mem::take(&mut phrase));
-                }
-            }
-            _ => phrase.push(byte),
-        }
-    }
-    if !phrase.is_empty() {
-        phrases.push(phrase);
-    }
-    Some(phrases)
 }
 
 /// An operator as written, before its files are read.
@@ -306,9 +251,7 @@ mod tests {
             operator.phrases().into_iter().map(|it| String::from_utf8(it).unwrap()).collect::<Vec<_>>()
         };
         assert_eq!(phrases("@pm a  b\tc"), ["a", "b", "c"]);
-        assert_eq!(phrases("@pm x|41 42|y b"), ["xABy", "b"]);
-        assert_eq!(phrases(r"@pm a\|b a|b"), [r"a\|b", "a|b"]);
-        assert_eq!(phrases(r"@pm a\|b c\d"), ["a|b", r"c\d"]);
+        assert_eq!(phrases(r"@pm x|41|y \b"), ["x|41|y", r"\b"]);
         let mut operator = parse_operator(b"@pmFromFile x").unwrap().operator;
         let bytes: &[u8] = b"# no\n one two \r\n\n #neither\nb";
         operator.data.push(super::super::ast::DataFile { path: "x".into(), bytes: bytes.into() });

@@ -220,17 +220,10 @@ impl<'l> Parser<'l> {
                 }
                 Err(error) => {
                     let place = Place { file: Arc::clone(&file), line: error.line };
-                    match error.lost {
-                        true => {
-                            let name = String::from_utf8_lossy(&error.name).into_owned();
-                            self.say(Level::Error, &place, format!("{name}: {}", error.text));
-                            // So that links behind it are not taken for rules of their own.
-                            if name.eq_ignore_ascii_case("SecRule") || name.eq_ignore_ascii_case("SecAction")
-                            {
-                                self.lost_rule(place);
-                            }
-                        }
-                        false => self.say(Level::Warning, &place, error.text),
+                    let name = String::from_utf8_lossy(&error.name).into_owned();
+                    self.say(Level::Error, &place, format!("{name}: {}", error.text));
+                    if name.eq_ignore_ascii_case("SecRule") || name.eq_ignore_ascii_case("SecAction") {
+                        self.lost_rule(place);
                     }
                 }
             }
@@ -239,7 +232,7 @@ impl<'l> Parser<'l> {
         Ok(())
     }
 
-    /// A rule of which nothing is known takes part in its chain as a link that breaks it.
+    /// A rule of which nothing is known breaks the chain it stands in.
     fn lost_rule(&mut self, place: Place) {
         let continues = matches!(self.raw.items.last(), Some(RawItem::Link(link)) if link.actions.chain);
         if continues {
@@ -480,6 +473,11 @@ impl<'l> Parser<'l> {
             Ok(warnings) => {
                 for warning in warnings {
                     self.say(Level::Warning, place, warning);
+                }
+                if self.raw.defaults.iter().any(|earlier| earlier.actions.phase == actions.phase) {
+                    let text =
+                        "there is a SecDefaultAction for this phase already: this one is for rules behind it";
+                    self.say(Level::Note, place, text);
                 }
                 self.raw.defaults.push(DefaultActions { before: self.raw.items.len(), actions });
             }

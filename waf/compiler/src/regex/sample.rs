@@ -23,36 +23,32 @@ pub fn benign() -> &'static [&'static [u8]] {
 
 /// Values with an index by what occurs in them.
 struct Index {
-    folded: Vec<Vec<u8>>,
+    len: usize,
     present: Vec<ByteSet>,
-    /// The values that have these three bytes, folded, in a row.
-    trigrams: HashMap<[u8; 3], Vec<u32>>,
-    bigrams: HashMap<[u8; 2], Vec<u32>>,
+    /// The values that have these two or three bytes, folded, in a row: a bit each.
+    grams: HashMap<u32, Values>,
 }
+
+/// Values by number, a bit each.
+pub(super) type Values = Vec<u64>;
 
 impl Index {
     fn new(values: &[&[u8]]) -> Self {
-        let folded: Vec<Vec<u8>> = values.iter().map(|value| value.to_ascii_lowercase()).collect();
-        let mut trigrams: HashMap<[u8; 3], Vec<u32>> = HashMap::new();
-        let mut bigrams: HashMap<[u8; 2], Vec<u32>> = HashMap::new();
-        for (number, value) in folded.iter().enumerate() {
-            let number = number as u32;
-            for gram in value.array_windows::<3>() {
-                let list = trigrams.entry(*gram).or_default();
-                if list.last() != Some(&number) {
-                    list.push(number);
-                }
-            }
-            for gram in value.array_windows::<2>() {
-                let list = bigrams.entry(*gram).or_default();
-                if list.last() != Some(&number) {
-                    list.push(number);
-                }
+        let words = values.len().div_ceil(64);
+        let mut grams: HashMap<u32, Values> = HashMap::new();
+        for (number, value) in values.iter().enumerate() {
+            let folded = value.to_ascii_lowercase();
+            for gram in folded.windows(2).chain(folded.windows(3)) {
+                grams.entry(key(gram)).or_insert_with(|| vec![0; words])[number / 64] |= 1 << (number % 64);
             }
         }
         let present = values.iter().map(|value| value.iter().copied().collect()).collect();
-        Index { folded, present, trigrams, bigrams }
+        Index { len: values.len(), present, grams }
     }
+}
+
+fn key(gram: &[u8]) -> u32 {
+    gram.iter().fold(1, |key, &byte| key << 8 | u32::from(byte))
 }
 
 /// A sample to weigh with.
@@ -92,7 +88,7 @@ impl<'s> Sample<'s> {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.index().folded.len()
+        self.index().len
     }
 
     /// How many values have a byte of the set.
@@ -100,32 +96,18 @@ impl<'s> Sample<'s> {
         self.index().present.iter().filter(|present| present.meets(set)).count()
     }
 
-    /// The values that a literal (in lower case) occurs in.
-    pub(super) fn holding(&self, literal: &[u8]) -> Vec<u32> {
-        let index = self.index();
-        if let [a, b] = *literal {
-            return index.bigrams.get(&[a, b]).cloned().unwrap_or_default();
-        }
-        let mut rarest: Option<&Vec<u32>> = None;
-        for gram in literal.array_windows::<3>() {
-            let Some(list) = index.trigrams.get(gram) else { return Vec::new() };
-            if rarest.is_none_or(|rarest| list.len() < rarest.len()) {
-                rarest = Some(list);
+    /// Adds to `all` the values that a literal (in lower case, of two bytes or more) may occur in: those
+    /// that have all three bytes in a row that it has.
+    pub(super) fn add_holding(&self, literal: &[u8], all: &mut Values) {
+        let grams = &self.index().grams;
+        let mut found: Option<Values> = None;
+        for gram in literal.windows(literal.len().min(3)) {
+            let Some(values) = grams.get(&key(gram)) else { return };
+            match &mut found {
+                Some(found) => found.iter_mut().zip(values).for_each(|(found, values)| *found &= values),
+                None => found = Some(values.clone()),
             }
         }
-        let occurs =
-            |value: &u32| index.folded[*value as usize].windows(literal.len()).any(|part| part == literal);
-        rarest.map_or(Vec::new(), |list| list.iter().copied().filter(occurs).collect())
-    }
-
-    /// How many values any of the literals occurs in.
-    pub(super) fn holding_any<'l>(&self, literals: impl IntoIterator<Item = &'l Vec<u8>>) -> usize {
-        let mut found = vec![false; self.len()];
-        for literal in literals {
-            for value in self.holding(literal) {
-                found[value as usize] = true;
-            }
-        }
-        found.iter().filter(|found| **found).count()
+        all.iter_mut().zip(found.unwrap_or_default()).for_each(|(all, found)| *all |= found);
     }
 }

@@ -394,7 +394,7 @@ pub enum SetOperation {
 pub enum Control {
     /// `ruleEngine`.
     RuleEngine(EngineMode),
-    /// `ruleRemoveById`.
+    /// `ruleRemoveById`; ranges of ids are sorted and do not touch.
     RemoveById(Vec<RangeInclusive<u32>>),
     /// `ruleRemoveByTag`.
     RemoveByTag(Matching),

@@ -64,12 +64,28 @@ fn parse_removed(text: &[u8]) -> Result<Target, Fault> {
     parse_target(text.strip_prefix(b"!").unwrap_or(text))
 }
 
-/// `1`, `1-5`, several of them separated by blanks or commas.
+/// `1`, `1-5`, several of them separated by blanks or commas; sorted, none touches the next.
 pub(super) fn parse_ids(text: &[u8]) -> Option<Vec<RangeInclusive<u32>>> {
     let text = core::str::from_utf8(text).ok()?;
     let parts = text.split([' ', '\t', ',']).filter(|part| !part.is_empty());
-    let ids: Option<Vec<_>> = parts.map(parse_id_range).collect();
-    ids.filter(|ids| !ids.is_empty())
+    let mut ids: Vec<_> = parts.map(parse_id_range).collect::<Option<_>>()?;
+    ids.sort_by_key(|range| *range.start());
+    let mut joined: Vec<RangeInclusive<u32>> = Vec::new();
+    for range in ids {
+        match joined.last_mut() {
+            Some(last) if *range.start() <= last.end().saturating_add(1) => {
+                *last = *last.start()..=*last.end().max(range.end());
+            }
+            _ => joined.push(range),
+        }
+    }
+    (!joined.is_empty()).then_some(joined)
+}
+
+/// Whether ranges, as [`parse_ids`] gives them, hold an id.
+pub(super) fn holds(ids: &[RangeInclusive<u32>], id: u32) -> bool {
+    let behind = ids.partition_point(|range| *range.start() <= id);
+    behind.checked_sub(1).and_then(|at| ids.get(at)).is_some_and(|range| range.contains(&id))
 }
 
 fn parse_id_range(text: &str) -> Option<RangeInclusive<u32>> {
@@ -169,6 +185,18 @@ mod tests {
         assert_eq!(parse("auditEngine=RelevantOnly"), Control::AuditEngine(AuditMode::RelevantOnly));
         assert_eq!(parse("auditLogParts=+ec"), Control::AuditLogParts(AuditParts::Add("EC".into())));
         assert_eq!(parse("responseBodyLimit=10"), Control::ResponseBodyLimit(10));
+    }
+
+    #[test]
+    fn ids_are_sorted_and_joined() {
+        let ids = parse_ids(b"9, 1-3 4,2-2\t20-30,4294967295").unwrap();
+        assert_eq!(ids, [1..=4, 9..=9, 20..=30, u32::MAX..=u32::MAX]);
+        for (id, inside) in
+            [(0, false), (1, true), (4, true), (5, false), (25, true), (31, false), (u32::MAX, true)]
+        {
+            assert_eq!(holds(&ids, id), inside, "{id}");
+        }
+        assert_eq!(parse_ids(b" , "), None);
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Files to raw rules: directives are read in order, included files where they are included.
 
 use core::fmt;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::action::{Actions, parse_actions};
 use super::ast::{
-    Configuration, DataFile, Diagnostic, Directives, Level, Marker, Operator, Place, SourceFile, Target,
+    Configuration, DataFile, Diagnostic, Directives, Level, Marker, Operator, Phase, Place, SourceFile,
+    Target,
 };
 use super::control::{matching, parse_ids};
 use super::digest::sha256;
@@ -155,6 +156,10 @@ pub(super) struct Raw {
 struct Parser<'l> {
     loader: &'l dyn Loader,
     raw: Raw,
+    /// Phases that have a default action.
+    defaulted: BTreeSet<Phase>,
+    /// Paths of the files that were read.
+    seen: HashSet<PathBuf>,
     /// Data files by path: several rules may name the same.
     data: HashMap<PathBuf, Arc<[u8]>>,
     /// Files that are being read, the innermost last.
@@ -169,6 +174,8 @@ impl<'l> Parser<'l> {
         Parser {
             loader,
             raw: Raw::default(),
+            defaulted: BTreeSet::new(),
+            seen: HashSet::new(),
             data: HashMap::new(),
             stack: Vec::new(),
             total: 0,
@@ -187,7 +194,7 @@ impl<'l> Parser<'l> {
     }
 
     fn note_file(&mut self, path: &Path, bytes: &[u8], is_data: bool) {
-        if !self.raw.files.iter().any(|file| file.path == path) {
+        if self.seen.insert(path.to_owned()) {
             let (path, sha256) = (path.to_owned(), sha256(bytes));
             self.raw.files.push(SourceFile { path, bytes: bytes.len(), sha256, is_data });
         }
@@ -474,9 +481,8 @@ impl<'l> Parser<'l> {
                 for warning in warnings {
                     self.say(Level::Warning, place, warning);
                 }
-                if self.raw.defaults.iter().any(|earlier| earlier.actions.phase == actions.phase) {
-                    let text =
-                        "there is a SecDefaultAction for this phase already: this one is for rules behind it";
+                if !self.defaulted.insert(actions.phase.unwrap_or(Phase::RequestBody)) {
+                    let text = "the phase has a SecDefaultAction already: this one is for rules behind it";
                     self.say(Level::Note, place, text);
                 }
                 self.raw.defaults.push(DefaultActions { before: self.raw.items.len(), actions });

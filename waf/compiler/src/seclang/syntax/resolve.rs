@@ -7,6 +7,7 @@ use super::action::{Actions, Decision};
 use super::ast::{
     Configuration, Diagnostic, Disruption, Item, Level, Link, Phase, Place, Rule, Target, TargetMode,
 };
+use super::control::holds;
 use super::parser::{DefaultActions, Raw, RawItem, RawLink};
 use super::pattern::TextMatcher;
 
@@ -206,7 +207,7 @@ impl Resolver {
         for step in steps.iter_mut() {
             let Step::Chain(chain) = step else { continue };
             let meant = match &update.which {
-                Which::Ids(ids) => ids.iter().any(|range| range.contains(&chain.id)),
+                Which::Ids(ids) => holds(ids, chain.id),
                 Which::Tag(matcher) => chain.has_tag(matcher),
                 Which::Message(matcher) => chain.has_message(matcher),
             };
@@ -219,7 +220,7 @@ impl Resolver {
             self.say(level, &update.place, text);
         }
         let left_out = match &update.which {
-            Which::Ids(ids) => self.left_out.iter().any(|id| ids.iter().any(|range| range.contains(id))),
+            Which::Ids(ids) => self.left_out.iter().any(|id| holds(ids, *id)),
             _ => false,
         };
         if !found && !left_out {

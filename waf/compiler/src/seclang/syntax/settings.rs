@@ -83,6 +83,9 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("secremoterulesfailaction", "rules are read from files only"),
 ];
 
+/// Most media types of responses.
+const MAX_TYPES: usize = 1024;
+
 /// Sets what a directive says.
 pub(super) fn apply(directives: &mut Directives, name: &str, arguments: &[Vec<u8>]) -> Setting {
     let lower = name.to_ascii_lowercase();
@@ -100,6 +103,9 @@ pub(super) fn apply(directives: &mut Directives, name: &str, arguments: &[Vec<u8
             let types = directives.response_body_mime_types.get_or_insert_default();
             for value in values() {
                 let value = String::from_utf8_lossy(value).to_ascii_lowercase();
+                if types.len() >= MAX_TYPES {
+                    return Setting::Wrong(format!("{name}: more than {MAX_TYPES} media types"));
+                }
                 if !types.contains(&value) {
                     types.push(value);
                 }

@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 
-use super::confirm::GROUPS;
 use super::evaluate::MatchedVar;
 use super::report::{Interruption, Matched, Verb};
 use super::store::{Digits, Value};
@@ -120,7 +119,7 @@ impl<'r> Transaction<'r> {
                 let value = self.value_of(action.value);
                 self.store.set_named(Variable::Env, &name, value);
             }
-            action::CTL_ENGINE => self.engine = action.number as u8,
+            action::CTL_ENGINE => self.set_engine(action.number as u8),
             action::CTL_REMOVE_RULES => {
                 let words = self.meta.rule_words as usize;
                 let set = self.rules.rule_set(action.index as usize, words);
@@ -179,23 +178,10 @@ impl<'r> Transaction<'r> {
 
     /// Reports a match of a whole chain and does what is disruptive.
     #[inline(never)]
-    pub(super) fn report(
-        &mut self,
-        head: usize,
-        rule: &Rule,
-        first: &MatchedVar<'r>,
-        captures: Option<[Value<'r>; GROUPS]>,
-    ) {
+    pub(super) fn report(&mut self, head: usize, rule: &Rule, first: &MatchedVar<'r>) {
         if rule.flags & flag::AUDIT_LOG != 0 {
             self.audit = true;
         }
-        // Messages speak of what the chain's first rule matched.
-        let last = core::mem::replace(&mut self.matched, *first);
-        let now = captures.map(|captures| {
-            let now = self.captures();
-            self.set_captures(captures);
-            now
-        });
         if rule.flags & flag::LOG != 0 {
             if self.matches.len() < self.settings.max_matches {
                 let matched = self.describe(head, rule, first);
@@ -205,10 +191,6 @@ impl<'r> Transaction<'r> {
             }
         }
         self.disrupt(rule);
-        self.matched = last;
-        if let Some(now) = now {
-            self.set_captures(now);
-        }
     }
 
     fn describe(&mut self, head: usize, rule: &Rule, matched: &MatchedVar<'r>) -> Matched {

@@ -240,7 +240,10 @@ impl<'r> Transaction<'r> {
         if let Some(fingerprint) = &found.fingerprint {
             captured[0] = Value::Stored(self.store.keep(fingerprint.as_bytes()));
         }
-        self.set_captures(captured);
+        // The first ten numbers in TX are theirs.
+        if let Some(places) = self.store.tx.first_chunk_mut() {
+            *places = captured;
+        }
         captured[0]
     }
 
@@ -260,17 +263,6 @@ impl<'r> Transaction<'r> {
                 let text: Vec<u8> = self.store.text(value, &mut digits).get(range).unwrap_or(&[]).to_vec();
                 Value::Stored(self.store.keep(&text))
             }
-        }
-    }
-
-    /// TX.0 to TX.9: the first ten numbers in TX are theirs.
-    pub(super) fn captures(&self) -> [Value<'r>; GROUPS] {
-        self.store.tx.first_chunk().copied().unwrap_or_default()
-    }
-
-    pub(super) fn set_captures(&mut self, captured: [Value<'r>; GROUPS]) {
-        if let Some(places) = self.store.tx.first_chunk_mut() {
-            *places = captured;
         }
     }
 }

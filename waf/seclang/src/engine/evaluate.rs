@@ -55,7 +55,6 @@ impl<'r> Transaction<'r> {
         }
         let links = usize::from(rule.links);
         let first = self.matched;
-        let captures = (links != 0 && rule.flags & flag::CAPTURE != 0).then(|| self.captures());
         for link in head + 1..=head + links {
             let record = self.rules.rule(link);
             if !self.evaluate(head, link, &record) {
@@ -68,7 +67,7 @@ impl<'r> Transaction<'r> {
             self.after_match(&record);
         }
         self.after_match(rule);
-        self.report(head, rule, &first, captures);
+        self.report(head, rule, &first);
         true
     }
 

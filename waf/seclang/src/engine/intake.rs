@@ -271,7 +271,8 @@ impl<'r> Transaction<'r> {
             if !body.is_empty() {
                 self.parse(&body);
             }
-            let kept = self.force_body || matches!(self.processor, None | Some(Processor::UrlEncoded));
+            let kept =
+                self.force_body || !matches!(self.processor, Some(Processor::Multipart | Processor::Xml));
             self.add_text(Variable::RequestBody, if kept { &body } else { &[] });
             if self.is_used(Variable::FullRequest) {
                 self.add_full_request(&body);

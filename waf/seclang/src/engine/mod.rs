@@ -9,7 +9,11 @@
 //! - `MATCHED_VARS` begin anew with every chain, whatever the rule before it did.
 //! - A capture leaves none of an earlier rule's groups behind.
 //! - A body that is too long is refused with 413. `SecRequestBodyNoFilesLimit` is enforced.
-//! - REQUEST_BODY is there unless the body is multipart, XML or JSON (or a rule forces it).
+//! - `msg` and `logdata` are put together when the whole chain has matched, as ModSecurity 2 does it and
+//!   the Core Rule Set is written for it: their macros see what the last link left. The variable that a
+//!   report names is the first link's.
+//! - REQUEST_BODY is there unless the body is multipart or XML (or a rule forces it), as the Core Rule
+//!   Set's tests want it: of XML, rules see text and attributes and not the names of elements.
 //! - Phase 2 runs without a body too, and phase 4 whatever the response's media type.
 //! - Numbers have 64 bits and do not overflow.
 //!

@@ -27,11 +27,13 @@ pub struct Settings {
     pub explain: bool,
     /// Longest excerpt of a value in a match, in bytes.
     pub max_excerpt: usize,
+    /// Whether nothing is refused, whatever the ruleset says.
+    pub detection_only: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { max_matches: 256, explain: false, max_excerpt: 512 }
+        Settings { max_matches: 256, explain: false, max_excerpt: 512, detection_only: false }
     }
 }
 
@@ -173,6 +175,7 @@ impl<'r> Transaction<'r> {
             rules,
             meta,
         };
+        transaction.set_engine(meta.engine);
         for at in 0..rules.count::<TxInit>(Section::TxInit) {
             let init: TxInit = rules.record(Section::TxInit, at);
             if let Some(value) = transaction.store.tx.get_mut(usize::from(init.slot)) {
@@ -183,6 +186,12 @@ impl<'r> Transaction<'r> {
             }
         }
         transaction
+    }
+
+    /// Sets an [`engine`] value, as far as the settings admit it.
+    pub(super) fn set_engine(&mut self, wanted: u8) {
+        let detects_only = self.settings.detection_only && wanted == engine::ON;
+        self.engine = if detects_only { engine::DETECTION_ONLY } else { wanted };
     }
 
     /// Whether rules run at all.

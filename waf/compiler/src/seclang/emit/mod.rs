@@ -23,7 +23,7 @@ use super::error::{Error, fit};
 use super::fold::Folded;
 use super::program::{Program, Step};
 use super::summary::{MatcherSummary, Summary};
-use super::syntax::{Diagnostic, Directives, Level, Link, Piece, Selector, TargetMode};
+use super::syntax::{Diagnostic, Directives, Disruption, Level, Link, Piece, Selector, TargetMode, Template};
 use super::{Options, scan};
 use crate::regex::Representation;
 use matchers::Matchers;
@@ -139,6 +139,9 @@ pub(super) fn emit(
         for link in &rule.step.rule.links {
             name_variables(link, &mut slots);
         }
+        if let Disruption::Redirect(to) = &rule.step.rule.disruption {
+            name_macros(to, &mut slots);
+        }
     }
 
     let (scan, sets, hits) = scan_tables(&list, scanned_matchers, &uses, &pipelines, scanned_pipelines)?;
@@ -189,7 +192,10 @@ pub(super) fn emit(
             rule_words: pools.rule_sets.words(),
             matcher_words: matcher_sets.words(),
             silent: silent_set,
-            keeps_body: infos.iter().zip(0u8..).any(|(info, number)| info.used != 0 && meta::keeps(number)),
+            keeps_body: infos
+                .iter()
+                .zip(0..=u8::MAX)
+                .any(|(info, number)| info.used != 0 && meta::keeps(number)),
         },
         &mut pools,
     )?;
@@ -371,10 +377,14 @@ fn name_variables(link: &Link, slots: &mut Slots) {
     }
     let mut rule_templates = link.clone();
     for template in super::program::link_templates(&mut rule_templates) {
-        for piece in &template.pieces {
-            if let Piece::Macro { variable, .. } = piece {
-                slots.name(*variable);
-            }
+        name_macros(template, slots);
+    }
+}
+
+fn name_macros(template: &Template, slots: &mut Slots) {
+    for piece in &template.pieces {
+        if let Piece::Macro { variable, .. } = piece {
+            slots.name(*variable);
         }
     }
 }

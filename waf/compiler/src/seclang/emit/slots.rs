@@ -35,6 +35,10 @@ impl Slots {
     pub fn name(&mut self, variable: Variable) {
         self.named.insert(variable);
         self.named.extend(stored(variable));
+        if variable == Variable::FullRequest {
+            // It is put together from them.
+            self.named.insert(Variable::RequestHeaders);
+        }
     }
 
     /// Notes that a matcher looks at a target's values behind pipelines.

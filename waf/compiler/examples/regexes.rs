@@ -147,9 +147,10 @@ fn main() {
         sum(&|row| row.compiled.nfa_states),
     );
     println!(
-        "literals {} in {} sets; candidates {} of {}, undecided {}",
+        "literals {} in {} sets, {} distinct; candidates {} of {}, undecided {}",
         sum(&|row| row.requirements.literals.as_ref().map_or(0, Vec::len)),
         rows.iter().filter(|row| row.requirements.literals.is_some()).count(),
+        rows.iter().flat_map(|row| row.requirements.literals.iter().flatten()).collect::<BTreeSet<_>>().len(),
         sum(&|row| row.candidates),
         rows.len() * benign().len(),
         sum(&|row| row.undecided),

@@ -57,6 +57,21 @@ impl Automaton {
         self.states() > usize::from(u8::MAX) + 1 - SPECIAL
     }
 
+    /// Whether the table decides about a value by itself.
+    fn decides(&self, value: &[u8]) -> bool {
+        let mut state = self.start;
+        for &byte in value {
+            if state >= FIRST_SPECIAL {
+                break;
+            }
+            state = self.rows[state as usize * self.columns + usize::from(self.map[usize::from(byte)])];
+        }
+        if state < FIRST_SPECIAL {
+            state = self.rows[state as usize * self.columns + self.columns - 1];
+        }
+        state != IS_MAYBE
+    }
+
     /// Bytes that the table takes.
     pub(super) fn size(&self) -> usize {
         self.states() * self.stored_columns() * (1 + usize::from(self.is_wide()))
@@ -175,9 +190,26 @@ pub(super) fn tabulate(nfa: Nfa<'_>, limit: usize, sample: &Sample<'_>) -> Optio
     }
     let mut order: Vec<u32> = (0..explorer.sets.len() as u32).collect();
     order.sort_by_key(|&state| (state != start, std::cmp::Reverse(explorer.visits[state as usize]), state));
-    order.truncate(limit);
+    order.truncate(4 * limit);
 
-    // Merged states and columns leave room for more: the most that fit are searched for.
+    let mut best = None;
+    for limit in [limit, 2 * limit, 4 * limit] {
+        best = most_that_fit(&mut explorer, &order, start, limit);
+        let decides = |table: &Automaton| {
+            let open = sample.values().iter().filter(|value| !table.decides(value)).count();
+            open * 100 <= sample.values().len()
+        };
+        if limit == 0 || best.as_ref().is_some_and(decides) {
+            break;
+        }
+    }
+    best
+}
+
+/// The largest table of states in `order` that takes at most `limit` bytes.
+fn most_that_fit(explorer: &mut Explorer<'_>, order: &[u32], start: u32, limit: usize) -> Option<Automaton> {
+    let columns = explorer.columns;
+    // Merged states and columns leave room for more than the limit seems to have: a search.
     let (mut low, mut high) = (0, order.len());
     let mut best = None;
     let mut guess = (limit / columns).max(1);
@@ -186,7 +218,7 @@ pub(super) fn tabulate(nfa: Nfa<'_>, limit: usize, sample: &Sample<'_>) -> Optio
             break;
         }
         let count = guess.clamp(low + 1, high);
-        let automaton = minimise(freeze(&mut explorer, &order[..count], start));
+        let automaton = minimise(freeze(explorer, &order[..count], start));
         if automaton.fits(limit) {
             low = count;
             best = Some(automaton);
@@ -270,10 +302,10 @@ fn minimise(automaton: Automaton) -> Automaton {
     let mut kept: Vec<usize> = Vec::new();
     let mut numbers: HashMap<Vec<u32>, u8> = HashMap::new();
     let mut column_of = vec![0_u8; classes];
-    for column in 0..classes {
+    for (column, of) in column_of.iter_mut().enumerate() {
         let signature: Vec<u32> = merged.iter().skip(column).step_by(columns).copied().collect();
         let fresh = kept.len() as u8;
-        column_of[column] = *numbers.entry(signature).or_insert_with(|| {
+        *of = *numbers.entry(signature).or_insert_with(|| {
             kept.push(column);
             fresh
         });

@@ -36,10 +36,9 @@ pub(super) fn encode(hir: &Hir, machine: &Machine, options: &Options<'_>) -> Com
     let groups = if options.captures { machine.groups.min(MAX_GROUPS - 1) + 1 } else { 0 };
     let parts = parts(machine);
     let bare = lay_out(Some(&parts), None, groups, min_len);
+    let sample = Sample::of(options.sample);
     // Invariant: what was just laid out has an NFA.
-    let table = Regex::new(&bare)
-        .nfa()
-        .and_then(|nfa| tabulate(nfa, options.table_limit, &Sample::of(options.sample)));
+    let table = Regex::new(&bare).nfa().and_then(|nfa| tabulate(nfa, options.table_limit, &sample));
     let representation = match &table {
         Some(table) if table.exact => Representation::Exact { states: table.states() },
         Some(table) => Representation::Frozen { states: table.states() },

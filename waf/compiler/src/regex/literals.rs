@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use regex_syntax::hir::{Hir, HirKind, Repetition};
 
+use super::ByteSet;
 use super::build::byte_set;
-use super::sample::Sample;
+use super::sample::{Sample, Values};
 
 /// Longest literal that is kept at an end, in bytes.
 const MAX_LEN: usize = 12;
@@ -19,13 +20,17 @@ const MIN_CUT: usize = 4;
 /// Most bytes (folded) of a class that is written out.
 const MAX_CLASS: usize = 64;
 /// Most literals where parts are put together.
-const MAX_CROSS: usize = 1500;
+const MAX_CROSS: usize = 3000;
 /// Most literals that are extended although they hold a rare sign.
 const MAX_OPEN: usize = 4;
 /// Most literals of a set.
 const MAX_SET: usize = 3000;
+/// Number of literals that is never too many.
+const FEW: usize = 150;
+/// Needs that are taken to be asked for: whoever asks may have room for some only.
+const CERTAIN_NEEDS: usize = 2;
 /// What a literal costs, in values that hold one in vain.
-const LITERAL_COST: f64 = 0.004;
+const LITERAL_COST: f64 = 0.006;
 
 /// What every match of a part begins (or ends) with: literals in lower case, and whether the match may
 /// be just that. Of a literal that is not exact more follows (or precedes), which nothing is known of.
@@ -214,17 +219,23 @@ struct Judge<'s> {
     sample: &'s Sample<'s>,
     /// How frequent a byte is, folded.
     frequency: [f64; 256],
+    /// The values that have the bytes that a match needs: of the others literals keep nothing off.
+    eligible: Values,
 }
 
 impl<'s> Judge<'s> {
-    fn new(sample: &'s Sample<'s>) -> Self {
+    fn new(sample: &'s Sample<'s>, needs: &[ByteSet], min_len: usize) -> Self {
         let mut counts = [1.0; 256];
         let mut total = 256.0;
         for byte in sample.values().iter().flat_map(|value| value.iter()) {
             counts[usize::from(byte.to_ascii_lowercase())] += 1.0;
             total += 1.0;
         }
-        Judge { sample, frequency: counts.map(|count| count / total) }
+        Judge {
+            sample,
+            frequency: counts.map(|count| count / total),
+            eligible: sample.meeting(needs, min_len),
+        }
     }
 
     /// The set's cost: the values that hold one of its literals, how many more are likely to, and the
@@ -242,8 +253,9 @@ impl<'s> Judge<'s> {
             self.sample.add_holding(literal, &mut held);
             expected += literal.iter().map(|&byte| self.frequency[usize::from(byte)]).product::<f64>();
         }
-        let held = held.iter().map(|word| f64::from(word.count_ones())).sum::<f64>();
-        let likely = expected * 60.0 * self.sample.len() as f64;
+        held.iter_mut().zip(&self.eligible).for_each(|(held, eligible)| *held &= eligible);
+        let likely = expected * 60.0 * count(&self.eligible);
+        let held = count(&held);
         let cost = held + likely + LITERAL_COST * literals.len() as f64;
         Some(Set { literals, cost })
     }
@@ -296,7 +308,7 @@ impl<'s> Judge<'s> {
                 Facts { begins, ends, best: self.set(vec![text]) }
             }
             HirKind::Class(class) => {
-                let set = byte_set(class).unwrap_or(super::ByteSet::ALL);
+                let set = byte_set(class).unwrap_or(ByteSet::ALL);
                 let mut ends = Ends(BTreeMap::new());
                 for byte in set.iter() {
                     ends.add(vec![byte.to_ascii_lowercase()], true);
@@ -383,11 +395,55 @@ fn without_longer(literals: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     kept
 }
 
-/// The literals of a pattern; `None` if nothing in it must occur.
-pub(super) fn required(hir: &Hir, sample: &Sample<'_>) -> Option<Vec<Vec<u8>>> {
-    let judge = Judge::new(sample);
+/// How many values there are in a set of them.
+fn count(values: &Values) -> f64 {
+    values.iter().map(|word| f64::from(word.count_ones())).sum()
+}
+
+/// The literals of a pattern of which the needs are known; `None` if nothing must occur, or nothing that
+/// would keep off more than the needs do.
+pub(super) fn required(
+    hir: &Hir,
+    needs: &[ByteSet],
+    min_len: usize,
+    sample: &Sample<'_>,
+) -> Option<Vec<Vec<u8>>> {
+    let judge = Judge::new(sample, &needs[..needs.len().min(CERTAIN_NEEDS)], min_len);
     let facts = judge.facts(hir);
     let set = judge.settle(facts)?;
-    // A set that (nearly) every value holds only costs.
-    (set.cost < sample.len() as f64 * 0.9).then(|| without_longer(set.literals))
+    // A few literals are always worth having: the sample is small.
+    let worth = (count(&judge.eligible) * 0.9).max(LITERAL_COST * FEW as f64);
+    (set.cost < worth).then(|| without_longer(set.literals))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Options, requirements};
+
+    fn of(pattern: &str) -> Vec<String> {
+        let literals = requirements(pattern, &Options::default()).unwrap().literals;
+        literals.unwrap_or_default().iter().map(|literal| literal.escape_ascii().to_string()).collect()
+    }
+
+    #[test]
+    fn words_and_what_stands_around_them() {
+        assert_eq!(of("information_schema"), ["information_schema"]);
+        let folded = of("(?i)information_SCHEMA");
+        assert!(folded.len() == 1 && folded[0].len() >= 8 && "information_schema".contains(&folded[0]));
+        assert_eq!(of("on(?:load|error)x"), ["onerrorx", "onloadx"]);
+        assert_eq!(of(r"<scr(?:ipt)?\b"), ["<scr"]);
+        // One that is rare enough is better than several.
+        assert_eq!(of(r"[a-z]+xp_(?:cmd|reg)[a-z]*"), ["xp_"]);
+        // The blank or sign behind a frequent word is part of what makes it rare.
+        assert!(of(r"\bcat[ <]").contains(&"cat<".to_string()));
+        // Signs between letters, as often as one likes.
+        assert_eq!(of(r"b\x5c*a\x5c*z\x5c*q"), [r"\\az", r"\\z", "baz"]);
+    }
+
+    #[test]
+    fn nothing_that_must_occur() {
+        for pattern in [r"\d+", "a?b?", "(?:foo)?", "foo|", "[^a]{3}", "^$", "x"] {
+            assert!(of(pattern).is_empty(), "{pattern}");
+        }
+    }
 }

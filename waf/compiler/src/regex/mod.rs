@@ -34,7 +34,8 @@ pub struct Options<'s> {
     pub multi_line: bool,
     /// Positions of the match and its groups can be asked for: the NFA is kept whatever the table says.
     pub captures: bool,
-    /// Bytes that the table may take, its class map aside.
+    /// Bytes that the table may take, its class map aside; four times as many if it would leave more
+    /// than one in a hundred of the sample undecided.
     pub table_limit: usize,
     /// Values of ordinary traffic, which the table should decide by itself; empty: [`benign`].
     pub sample: &'s [&'s [u8]],
@@ -126,11 +127,10 @@ pub fn compile(pattern: &str, options: &Options<'_>) -> Result<Compiled, Error> 
 pub fn requirements(pattern: &str, options: &Options<'_>) -> Result<Requirements, Error> {
     let hir = parse(pattern, options)?;
     let sample = sample::Sample::of(options.sample);
-    Ok(Requirements {
-        literals: literals::required(&hir, &sample),
-        needs: needs::required(&hir, &sample),
-        min_len: hir.properties().minimum_len().unwrap_or(0),
-    })
+    let needs = needs::required(&hir, &sample);
+    let min_len = hir.properties().minimum_len().unwrap_or(0);
+    let literals = literals::required(&hir, &needs, min_len, &sample);
+    Ok(Requirements { literals, needs, min_len })
 }
 
 fn parse(pattern: &str, options: &Options<'_>) -> Result<Hir, Error> {

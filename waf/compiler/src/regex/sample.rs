@@ -91,6 +91,17 @@ impl<'s> Sample<'s> {
         self.index().len
     }
 
+    /// The values that have a byte of each set and a length of at least `min_len`.
+    pub(super) fn meeting(&self, sets: &[ByteSet], min_len: usize) -> Values {
+        let mut found = vec![0; self.len().div_ceil(64)];
+        for (number, (value, present)) in self.values().iter().zip(&self.index().present).enumerate() {
+            if value.len() >= min_len && sets.iter().all(|set| present.meets(set)) {
+                found[number / 64] |= 1 << (number % 64);
+            }
+        }
+        found
+    }
+
     /// How many values have a byte of the set.
     pub(super) fn with(&self, set: &ByteSet) -> usize {
         self.index().present.iter().filter(|present| present.meets(set)).count()

@@ -24,7 +24,8 @@ pub fn contains_word(value: &[u8], parameter: &[u8]) -> bool {
     let letter = |at: usize| value.get(at).is_some_and(u8::is_ascii_alphabetic);
     let mut from = 0;
     while let Some(at) = find(value, parameter, from) {
-        if !(at > 0 && letter(at - 1)) && !letter(at + parameter.len()) {
+        let joined = at > 0 && letter(at - 1) || letter(at + parameter.len());
+        if !joined {
             return true;
         }
         from = at + 1;

@@ -52,9 +52,10 @@ pub(super) struct Folder<'a> {
 }
 
 impl<'a> Folder<'a> {
-    /// Folds all tokens; the result has at most [`MOST`].
+    /// Folds all tokens; the result has at most [`MOST`], or one more if that is evil. With `hasty`,
+    /// for values without a start of [`EVIL`], ends where no fingerprint of an attack can come out.
     #[inline(never)]
-    pub fn fold(tokens: &mut Tokens<'a>) -> ([Token<'a>; 8], usize) {
+    pub fn fold(tokens: &mut Tokens<'a>, hasty: bool) -> ([Token<'a>; 8], usize) {
         let mut this = Self { slots: [Token::NONE; 8], filled: 0, left: 0, more: true, comment: Token::NONE };
         // Comments, opening parentheses, types and signs at the start say nothing.
         loop {
@@ -78,6 +79,15 @@ impl<'a> Folder<'a> {
             }
             if !this.fill(tokens, 2) {
                 continue;
+            }
+            // A name after a name or after a string is never folded away, and no fingerprint starts
+            // so. This is where prose ends.
+            if hasty
+                && this.left == 0
+                && this.slots[1].plain
+                && (this.slots[0].plain || this.slots[0].kind == STRING)
+            {
+                return (this.slots, 2);
             }
             match this.pair() {
                 Step::Again => continue,
@@ -139,13 +149,13 @@ impl<'a> Folder<'a> {
     /// Some expressions of five tokens are no more than a value: `1,(1)`, `a=(b)`.
     fn shorten(&mut self) {
         let [a, b, c, d, e, next, ..] = &self.slots;
-        let harmless = match [a.kind, b.kind, c.kind, d.kind, e.kind] {
+        let harmless = matches!(
+            [a.kind, b.kind, c.kind, d.kind, e.kind],
             [NUMBER, OPERATOR | COMMA, LEFT_PARENTHESIS, NUMBER, RIGHT_PARENTHESIS]
-            | [BAREWORD, OPERATOR, LEFT_PARENTHESIS, BAREWORD | NUMBER, RIGHT_PARENTHESIS]
-            | [NUMBER, RIGHT_PARENTHESIS, COMMA, LEFT_PARENTHESIS, NUMBER]
-            | [BAREWORD, RIGHT_PARENTHESIS, OPERATOR, LEFT_PARENTHESIS, BAREWORD] => true,
-            _ => false,
-        };
+                | [BAREWORD, OPERATOR, LEFT_PARENTHESIS, BAREWORD | NUMBER, RIGHT_PARENTHESIS]
+                | [NUMBER, RIGHT_PARENTHESIS, COMMA, LEFT_PARENTHESIS, NUMBER]
+                | [BAREWORD, RIGHT_PARENTHESIS, OPERATOR, LEFT_PARENTHESIS, BAREWORD]
+        );
         if harmless {
             if self.filled > MOST {
                 self.slots[1] = *next;

@@ -53,8 +53,13 @@ pub mod steps {
     /// The tokens that are left after folding.
     pub fn folded(value: &[u8]) -> Vec<Parts<'_>> {
         let mut tokens = Tokens::new(value, Dialect { mysql: false, quote: 0 });
-        let (slots, len) = Folder::fold(&mut tokens);
+        let (slots, len) = Folder::fold(&mut tokens, false);
         slots.iter().take(len).map(parts).collect()
+    }
+
+    /// The verdict on SQL without a hasty end.
+    pub fn detect_sqli_slowly(value: &[u8]) -> Option<([u8; 5], u8)> {
+        super::sqli::judge_all(value, false)
     }
 
     /// The verdicts without their screens.

@@ -18,9 +18,9 @@ pub struct Shape<'a> {
 }
 
 impl<'a> Shape<'a> {
-    fn new(value: &'a [u8], dialect: Dialect) -> Self {
+    fn new(value: &'a [u8], dialect: Dialect, hasty: bool) -> Self {
         let mut tokens = Tokens::new(value, dialect);
-        let (mut folded, mut len) = Folder::fold(&mut tokens);
+        let (mut folded, mut len) = Folder::fold(&mut tokens, hasty);
         // PHP takes an open backquote at the end for a comment.
         if len > 2
             && let Some(last) = folded.get_mut(len - 1)
@@ -35,7 +35,8 @@ impl<'a> Shape<'a> {
         for (letter, token) in letters.iter_mut().zip(folded.iter().take(len)) {
             *letter = token.kind;
         }
-        if letters.contains(&EVIL) {
+        // It may be beyond the fifth.
+        if folded.iter().take(len).any(|token| token.kind == EVIL) {
             letters = [EVIL, 0, 0, 0, 0];
             len = 1;
         }
@@ -94,10 +95,16 @@ impl<'a> Shape<'a> {
 }
 
 /// The fingerprint, if the value looks like an SQL injection: its letters, and how many there are.
-#[inline(never)]
 pub fn detect(value: &[u8]) -> Option<([u8; MOST], u8)> {
+    // Folding a longer one costs less than looking.
+    judge_all(value, value.len() <= 512 && !value.iter().any(|b| matches!(b, b'/' | b'{')))
+}
+
+/// [`detect`], `hasty` ([`Folder::fold`]) or not.
+#[inline(never)]
+pub(super) fn judge_all(value: &[u8], hasty: bool) -> Option<([u8; MOST], u8)> {
     let judge = |quote: u8, mysql: bool| {
-        let shape = Shape::new(value, Dialect { mysql, quote });
+        let shape = Shape::new(value, Dialect { mysql, quote }, hasty);
         let attack = shape.is_attack(value);
         (attack.then_some((shape.letters, shape.len as u8)), shape.ambiguous)
     };

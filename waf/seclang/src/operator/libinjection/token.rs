@@ -16,13 +16,15 @@ pub(super) struct Token<'a> {
     pub close: u8,
     /// The start of what it stands for, without quotes.
     pub text: &'a [u8],
+    /// A word that is not listed: it is a name, whatever stands beside it.
+    pub plain: bool,
 }
 
 impl<'a> Token<'a> {
-    pub const NONE: Self = Self { kind: kind::NONE, open: 0, close: 0, text: b"" };
+    pub const NONE: Self = Self { kind: kind::NONE, open: 0, close: 0, text: b"", plain: false };
 
     pub fn new(kind: u8, text: &'a [u8]) -> Self {
-        Self { kind, open: 0, close: 0, text: text.get(..KEPT).unwrap_or(text) }
+        Self { kind, open: 0, close: 0, text: text.get(..KEPT).unwrap_or(text), plain: false }
     }
 
     /// The first byte of the text.
@@ -110,8 +112,8 @@ impl<'a> Tokens<'a> {
             b'0'..=b'9' | b'.' => self.number(rest),
             b'\'' | b'"' => self.string(first, 1),
             b'`' => self.tick(),
-            b'b' | b'B' if quoted(1) => self.digits(rest, |b| matches!(b, b'0' | b'1')),
-            b'x' | b'X' if quoted(1) => self.digits(rest, |b| b.is_ascii_hexdigit()),
+            b'b' | b'B' if quoted(1) => self.digits(rest, is_binary),
+            b'x' | b'X' if quoted(1) => self.digits(rest, is_hex),
             b'e' | b'E' | b'n' | b'N' if quoted(1) => self.string(b'\'', 2),
             b'n' | b'N' => self.q_string(rest, 1),
             b'q' | b'Q' => self.q_string(rest, 0),
@@ -232,7 +234,8 @@ impl<'a> Tokens<'a> {
             }
         }
         let known = if len <= KEPT { words::lookup(text) } else { None };
-        self.take(known.map_or(kind::BAREWORD, |(kind, _)| kind), len)
+        let token = self.take(known.map_or(kind::BAREWORD, |(kind, _)| kind), len);
+        Token { plain: known.is_none(), ..token }
     }
 
     fn comment_to_line_end(&mut self, rest: &'a [u8]) -> Token<'a> {
@@ -294,7 +297,7 @@ impl<'a> Tokens<'a> {
     /// `$1,000.00`, or PostgreSQL's `$$…$$` and `$tag$…$tag$`.
     fn money(&mut self, rest: &'a [u8]) -> Token<'a> {
         let after = rest.get(1..).unwrap_or_default();
-        match after.iter().take_while(|b| matches!(b, b'0'..=b'9' | b'.' | b',')).count() {
+        match after.iter().take_while(|b| matches!(b, b'0'..=b'9' | b'.' | b',' | 0)).count() {
             0 => {}
             1 if after.first() == Some(&b'.') => return self.word(rest),
             digits => return self.take(kind::NUMBER, digits + 1),
@@ -302,7 +305,7 @@ impl<'a> Tokens<'a> {
         if after.first() == Some(&b'$') {
             return self.delimited(2, b"$$", b'$');
         }
-        let tag = after.iter().take_while(|b| b.is_ascii_alphabetic()).count() + 2;
+        let tag = after.iter().take_while(|b| b.is_ascii_alphabetic() || **b == 0).count() + 2;
         match rest.get(..tag) {
             Some(end @ [.., b'$']) if tag > 2 => self.delimited(tag, end, b'$'),
             _ => self.take(kind::BAREWORD, 1),
@@ -314,8 +317,8 @@ impl<'a> Tokens<'a> {
             rest.get(from..).unwrap_or_default().iter().take_while(|b| b.is_ascii_digit()).count()
         };
         let radix: Option<fn(&u8) -> bool> = match rest {
-            [b'0', b'x' | b'X', ..] => Some(u8::is_ascii_hexdigit),
-            [b'0', b'b' | b'B', ..] => Some(|b| matches!(b, b'0' | b'1')),
+            [b'0', b'x' | b'X', ..] => Some(is_hex),
+            [b'0', b'b' | b'B', ..] => Some(is_binary),
             _ => None,
         };
         if let Some(digit) = radix {
@@ -354,6 +357,15 @@ impl<'a> Tokens<'a> {
 /// White space after a comment's dashes and a number's suffix.
 fn is_white(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r' | 0xa0 | 0)
+}
+
+// As with libinjection, whose sets are C strings, NUL is of every set of digits and letters.
+fn is_hex(byte: &u8) -> bool {
+    byte.is_ascii_hexdigit() || *byte == 0
+}
+
+fn is_binary(byte: &u8) -> bool {
+    matches!(byte, b'0' | b'1' | 0)
 }
 
 fn find(haystack: &[u8], byte: u8) -> Option<usize> {

@@ -1,6 +1,7 @@
 //! Words and operators that mean something in some dialect of SQL, and what.
 //!
-//! The set is libinjection's (BSD-3-Clause, see `COPYING` in this folder).
+//! The set is libinjection's (BSD-3-Clause, see `COPYING` in this folder), and the words that mean
+//! something only before others: what is not listed never does.
 
 use super::kind;
 
@@ -132,7 +133,8 @@ const LISTS: &[(u8, &str)] = &[
     ),
     (
         kind::BAREWORD,
-        "AT TIME,BY,CHECK,CREATE OR,CROSS,DATABASE,DO,DUAL,FOR,GROUP,IN BOOLEAN,\
+        "PREVIOUS,AT,FULL,CURRENT,NEXT,\
+         AT TIME,BY,CHECK,CREATE OR,CROSS,DATABASE,DO,DUAL,FOR,GROUP,IN BOOLEAN,\
          IS DISTINCT,IS NOT DISTINCT,LOCK,LOCK IN,LOCK IN SHARE,MODE,NATURAL,NEXT VALUE,\
          ORDER,OUT,OUTER,PASSWORD,PREVIOUS VALUE,RIGHT,SHOW,SYS.DATABASE_NAME,TABLE,\
          TRAILING,UNIQUE,USER,USER_ID,USER_NAME,WAITFOR,WITH",
@@ -172,8 +174,8 @@ const LISTS: &[(u8, &str)] = &[
 ];
 
 /// How many words there are, and how many bytes they have.
-const COUNT: usize = 985;
-const BYTES: usize = 8937;
+const COUNT: usize = 990;
+const BYTES: usize = 8962;
 
 const BUCKETS: usize = 1024;
 

@@ -8,14 +8,17 @@ use super::{
 /// Whether the value brings script in any context.
 #[inline(never)]
 pub fn detect(value: &[u8]) -> bool {
-    const CONTEXTS: [Context; 5] = [
-        Context::Data,
-        Context::Unquoted,
-        Context::Quoted(b'\''),
-        Context::Quoted(b'"'),
-        Context::Quoted(b'`'),
-    ];
-    CONTEXTS.into_iter().any(|context| detect_in(value, context))
+    // Without a tag in it, text is text; without a tag or an attribute's value all else is harmless
+    // too; and a quoted value without its quote is one value.
+    let tag = value.contains(&b'<');
+    if !tag && !value.contains(&b'=') {
+        return false;
+    }
+    (tag && detect_in(value, Context::Data))
+        || detect_in(value, Context::Unquoted)
+        || [b'\'', b'"', b'`']
+            .into_iter()
+            .any(|quote| value.contains(&quote) && detect_in(value, Context::Quoted(quote)))
 }
 
 fn detect_in(value: &[u8], context: Context) -> bool {

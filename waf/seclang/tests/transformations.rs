@@ -96,6 +96,7 @@ const CASES: &[(&str, &[u8], &[u8])] = &[
     ("urlDecodeUni", b"a+%41%u0041%uff1c%U0161%u00g1%u00", b"a AA<a%u00g1%u00"),
     ("urlEncode", b"a b*c/\xff", b"a+b*c%2f%ff"),
     ("utf8toUnicode", "aé<日😀".as_bytes(), b"a%u00e9<%u65e5%u1f600"),
+    ("utf8toUnicode", "\u{e0041}\u{10ffff}".as_bytes(), b"%ue0041%u10ffff"),
     ("utf8toUnicode", b"\xc0\xbc", b"%u003c\xc0"),
     ("utf8toUnicode", b"\xe9a\xff\0b", b"a\xffb"),
 ];

@@ -27,8 +27,13 @@ pub(super) fn encode(input: &[u8], out: &mut Vec<u8>) {
 
 /// Writes a byte's two digits.
 pub(super) fn push(byte: u8, out: &mut Vec<u8>) {
-    out.push(DIGITS[usize::from(byte >> 4)]);
-    out.push(DIGITS[usize::from(byte & 15)]);
+    out.push(digit(byte >> 4));
+    out.push(digit(byte));
+}
+
+/// The digit of a byte's low half.
+pub(super) fn digit(byte: u8) -> u8 {
+    DIGITS[usize::from(byte & 15)]
 }
 
 /// `0x` and pairs of digits to the bytes; without a pair it is kept.

@@ -38,10 +38,12 @@ pub(super) fn escape(input: &[u8], start: usize, out: &mut Vec<u8>) {
         let code = tail.iter().fold(u32::from(first & bits), |n, b| n << 6 | u32::from(b & 0x3f));
         out.extend_from_slice(b"%u");
         let [_, top, high, low] = code.to_be_bytes();
+        // As many digits as it takes: five or six beyond the first plane.
         if top >= 0x10 {
-            hex::push(top, out);
-        } else if top > 0 {
-            out.push(b'0' + top);
+            out.push(hex::digit(top >> 4));
+        }
+        if top > 0 {
+            out.push(hex::digit(top));
         }
         hex::push(high, out);
         hex::push(low, out);

@@ -6,6 +6,8 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use picket_seclang::format::{Section, TextRecord, TxInit, flag};
+use picket_seclang::{BlobError, RuleSet};
 use picket_waf_compiler::seclang::syntax::{FileSystem, parse_files};
 use picket_waf_compiler::seclang::{BASE, Options, compile, explain, strip_sources};
 
@@ -36,7 +38,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for &id in &ids {
         println!("{}", explain(&compiled.blob, id)?);
     }
-    if ids.is_empty() {
+    if arguments.iter().any(|argument| argument == "--always") {
+        print_always(&compiled.blob)?;
+    } else if ids.is_empty() {
         println!("{}", compiled.summary);
     }
     println!(
@@ -47,5 +51,29 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if let Ok(path) = std::env::var("CRS_BLOB") {
         std::fs::write(path, &compiled.blob)?;
     }
+    Ok(())
+}
+
+/// Rules that run in every transaction, and what TX holds at the start.
+fn print_always(blob: &[u8]) -> Result<(), BlobError> {
+    let rules = RuleSet::load(blob)?;
+    let meta = rules.meta();
+    let starts = [meta.phase1, meta.phase2, meta.phase3, meta.phase4, meta.phase5, meta.rules];
+    for phase in 0..5 {
+        let all = (starts[phase] as usize..starts[phase + 1] as usize).map(|at| rules.rule(at));
+        let always: Vec<String> = all
+            .filter(|rule| rule.flags & (flag::SCANNED | flag::LINK) == 0)
+            .map(|rule| {
+                format!("{}{}", rule.id, if rule.flags & flag::UNCONDITIONAL != 0 { "!" } else { "" })
+            })
+            .collect();
+        println!("phase {}: {}", phase + 1, always.join(" "));
+    }
+    for at in 0..rules.count::<TxInit>(Section::TxInit) {
+        let init: TxInit = rules.record(Section::TxInit, at);
+        let name: TextRecord = rules.record(Section::TxNames, usize::from(init.slot));
+        print!("{} ", String::from_utf8_lossy(rules.text(name)));
+    }
+    println!();
     Ok(())
 }

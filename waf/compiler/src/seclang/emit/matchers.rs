@@ -162,9 +162,9 @@ fn run(jobs: &[Job], options: &Options<'_>) -> Vec<Result<Matcher, Problem>> {
     results.into_iter().map(|slot| slot.into_inner().ok().flatten().unwrap_or_else(unfinished)).collect()
 }
 
-/// The argument as it is shown.
+/// The argument as it is shown: what folding has made of it.
 fn source(operator: &Operator) -> Vec<u8> {
-    if operator.argument.as_literal().is_some() { operator.raw.clone() } else { written(&operator.argument) }
+    if operator.kind.takes_files() { operator.raw.clone() } else { written(&operator.argument) }
 }
 
 fn number_of(kind: OperatorKind) -> Option<u8> {

@@ -11,6 +11,7 @@ mod slots;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use picket_seclang::Variable;
 use picket_seclang::format::{
     MAX_PIPELINES, Matcher as MatcherRecord, NONE, Record, SECTIONS, Section, TextRecord, TxInit, Use,
     is_stored,
@@ -21,9 +22,11 @@ use picket_seclang::transform::Transformation;
 
 use super::error::{Error, fit};
 use super::fold::Folded;
-use super::program::{Program, Step};
+use super::program::{Program, Step, tx_name};
 use super::summary::{MatcherSummary, Summary};
-use super::syntax::{Diagnostic, Directives, Disruption, Level, Link, Piece, Selector, TargetMode, Template};
+use super::syntax::{
+    Action, Control, Diagnostic, Directives, Disruption, Level, Link, Piece, Selector, TargetMode, Template,
+};
 use super::{Options, scan};
 use crate::regex::Representation;
 use matchers::Matchers;
@@ -119,6 +122,7 @@ pub(super) fn emit(
     let mut slots = Slots::default();
     let mut uses: Vec<Vec<usize>> = vec![Vec::new(); list.len()];
     let mut always = BTreeSet::new();
+    let mut tx_names: BTreeSet<Vec<u8>> = folded.init.iter().map(|(name, _)| name.clone()).collect();
     for (rule, place) in planned.iter().zip(&placed) {
         let head = &rule.links[0];
         match head.matcher.filter(|_| head.scanned) {
@@ -137,10 +141,10 @@ pub(super) fn emit(
             }
         }
         for link in &rule.step.rule.links {
-            name_variables(link, &mut slots);
+            name_variables(link, &mut slots, &mut tx_names);
         }
         if let Disruption::Redirect(to) = &rule.step.rule.disruption {
-            name_macros(to, &mut slots);
+            name_macros(to, &mut slots, &mut tx_names);
         }
     }
 
@@ -154,7 +158,7 @@ pub(super) fn emit(
         parts: Runs::default(),
         tags: Runs::default(),
         rule_sets: BitSets::new(records_count),
-        tx: TxNames::new(),
+        tx: TxNames::new(&tx_names)?,
         keys,
     };
     pools.rule_sets.add([always.iter().copied()])?;
@@ -201,9 +205,9 @@ pub(super) fn emit(
     )?;
     let types = meta::response_types(directives, &mut pools.strings)?;
     let names = pools.tx.names.clone();
-    let mut tx_names = Vec::new();
+    let mut name_records = Vec::new();
     for name in &names {
-        tx_names.push(pools.strings.add(name)?);
+        name_records.push(pools.strings.add(name)?);
     }
 
     let mut sections: [Vec<u8>; SECTIONS] = std::array::from_fn(|_| Vec::new());
@@ -218,7 +222,7 @@ pub(super) fn emit(
     put(Section::Slots, records(&slot_records));
     put(Section::MatcherSets, matcher_sets.bytes);
     put(Section::Scan, scan.bytes);
-    put(Section::TxNames, records(&tx_names));
+    put(Section::TxNames, records(&name_records));
     put(Section::TxInit, records(&init));
     put(Section::ResponseTypes, records(&types));
     if options.sources {
@@ -350,7 +354,6 @@ fn plan<'a>(
 
 /// Says which controls have no effect.
 fn note_controls(planned: &[Planned<'_>], diagnostics: &mut Vec<Diagnostic>) {
-    use super::syntax::{Action, Control};
     for rule in planned {
         for link in &rule.step.rule.links {
             for action in &link.actions {
@@ -368,23 +371,34 @@ fn note_controls(planned: &[Planned<'_>], diagnostics: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Notes the variables that a link names anywhere.
-fn name_variables(link: &Link, slots: &mut Slots) {
+/// Notes the variables that a link names anywhere, and the names in TX.
+fn name_variables(link: &Link, slots: &mut Slots, tx: &mut BTreeSet<Vec<u8>>) {
+    for action in &link.actions {
+        if let Action::SetVar { collection, name, .. } = action {
+            tx.extend(tx_name(*collection, name));
+        }
+    }
     for target in &link.targets {
+        if let (Variable::Tx, Selector::Key(key)) = (target.variable, &target.selector) {
+            tx.insert(key.to_ascii_lowercase());
+        }
         if target.mode != TargetMode::Exclude {
             slots.name(target.variable);
         }
     }
     let mut rule_templates = link.clone();
     for template in super::program::link_templates(&mut rule_templates) {
-        name_macros(template, slots);
+        name_macros(template, slots, tx);
     }
 }
 
-fn name_macros(template: &Template, slots: &mut Slots) {
+fn name_macros(template: &Template, slots: &mut Slots, tx: &mut BTreeSet<Vec<u8>>) {
     for piece in &template.pieces {
-        if let Piece::Macro { variable, .. } = piece {
+        if let Piece::Macro { variable, key } = piece {
             slots.name(*variable);
+            if let (Variable::Tx, Some(key)) = (variable, key) {
+                tx.insert(key.to_ascii_lowercase());
+            }
         }
     }
 }

@@ -38,14 +38,18 @@ pub(super) struct TxNames {
 }
 
 impl TxNames {
-    /// The captures have the numbers that they are named by.
-    pub fn new() -> Self {
-        let mut names = TxNames { names: Vec::new(), known: BTreeMap::new() };
+    /// The captures have the numbers that they are named by; all other names that are known by now follow
+    /// in their order, so that it does not depend on which rules are left in which order they are looked
+    /// at.
+    pub fn new(names: &BTreeSet<Vec<u8>>) -> Result<Self, Error> {
+        let mut numbers = TxNames { names: Vec::new(), known: BTreeMap::new() };
         for capture in b'0'..=b'9' {
-            // Ten numbers fit.
-            let _ = names.number(&[capture]);
+            numbers.number(&[capture])?;
         }
-        names
+        for name in names {
+            numbers.number(name)?;
+        }
+        Ok(numbers)
     }
 
     pub fn number(&mut self, name: &[u8]) -> Result<u16, Error> {

@@ -184,7 +184,7 @@ fn link_outcome(link: &Link, env: &Env) -> Outcome {
         }
     }
     let Some(argument) = env.expand(&operator.argument) else { return Outcome::Open };
-    let mut matches = false;
+    let mut matches = 0;
     for mut value in values {
         for name in &link.transformations {
             let Some(transformation) = Transformation::from_name(name) else { return Outcome::Open };
@@ -194,9 +194,15 @@ fn link_outcome(link: &Link, env: &Env) -> Outcome {
             }
         }
         let Some(found) = test(operator.kind, &value, &argument) else { return Outcome::Open };
-        matches |= found != operator.negated;
+        matches += usize::from(found != operator.negated);
     }
-    if matches { Outcome::Matches } else { Outcome::Fails }
+    match matches {
+        0 => Outcome::Fails,
+        1 => Outcome::Matches,
+        // Its variables are set once for each value.
+        _ if link.actions.is_empty() => Outcome::Matches,
+        _ => Outcome::Open,
+    }
 }
 
 /// What a target of TX shows: nothing where the name is absent. `None`: that is not known.

@@ -219,6 +219,7 @@ impl Folder<'_> {
                     exit_phase = exit_phase.min(5);
                 }
             }
+            let passed_over = arriving[at + 1..].iter().any(Option::is_some);
             if let Some(target) = target {
                 join(&mut arriving[target], &after);
             }
@@ -234,11 +235,7 @@ impl Folder<'_> {
                 match values {
                     Some(sets) if sets.is_empty() => self.fates[at] = Fate::Done,
                     Some(sets) if certain => {
-                        let pending = arriving[at + 1..].iter().enumerate().any(|(over, env)| {
-                            // Its own landing is no way around.
-                            env.is_some() && Some(at + 1 + over) != target
-                        });
-                        let around = if pending { 1 } else { exit_phase };
+                        let around = if passed_over { 1 } else { exit_phase };
                         self.setters.push(Setter { step: at, sets, around });
                     }
                     _ => {}

@@ -101,11 +101,13 @@ struct Readers {
     names: BTreeMap<Vec<u8>, BTreeSet<usize>>,
     /// Steps that read what a regex finds; `None`: all.
     patterns: Vec<(Option<Regex>, usize)>,
+    /// Steps that read names that begin so.
+    prefixes: Vec<(Vec<u8>, usize)>,
 }
 
 impl Readers {
     fn new(folder: &Folder<'_>) -> Self {
-        let mut readers = Readers { names: BTreeMap::new(), patterns: Vec::new() };
+        let mut readers = Readers { names: BTreeMap::new(), patterns: Vec::new(), prefixes: Vec::new() };
         for at in folder.left(0..folder.steps.len()) {
             let mut rule = folder.steps[at].rule.clone();
             if folder.always[at] {
@@ -135,7 +137,13 @@ impl Readers {
             {
                 match tx_name(Variable::Tx, name) {
                     Some(name) => self.name(&name, at),
-                    None => self.patterns.push((None, at)),
+                    None => {
+                        let prefix = match name.pieces.first() {
+                            Some(Piece::Literal(text)) => text.to_ascii_lowercase(),
+                            _ => Vec::new(),
+                        };
+                        self.prefixes.push((prefix, at));
+                    }
                 }
             }
         }
@@ -166,6 +174,8 @@ impl Readers {
                 steps.insert(*at);
             }
         }
+        let begins = |(prefix, _): &&(Vec<u8>, usize)| name.starts_with(prefix);
+        steps.extend(self.prefixes.iter().filter(begins).map(|(_, at)| at));
         steps
     }
 }

@@ -86,8 +86,9 @@ pub enum Section {
     TxInit = 18,
     /// [`TextRecord`]s: media types whose response bodies are inspected, in lower case.
     ResponseTypes = 19,
-    /// [`TextRecord`]s by matcher: the operator's argument as written. Not needed to run; left out
-    /// of a module that a ruleset is put into.
+    /// [`TextRecord`]s by matcher: the operator's argument as written; the texts follow, their places
+    /// count from the section's begin. Not needed to run; left out of a module that a ruleset is put
+    /// into.
     Sources = 20,
 }
 
@@ -213,7 +214,8 @@ record! {
         rules: u32,
         /// `u32` words of a bit set of rules.
         rule_words: u32,
-        /// `u32` words of a bit set of matchers.
+        /// `u32` words of a bit set of matchers. Sets hold matchers of scanned rules alone, which have
+        /// the lowest numbers.
         matcher_words: u32,
         /// Matchers that no literal announces: a set in [`Section::MatcherSets`].
         silent: u32,

@@ -27,7 +27,10 @@ pub fn configuration(level: u8) -> Option<Configuration> {
     Some(configuration.unwrap())
 }
 
-const REQUESTS: [(&str, &str, &[(&str, &str)], &str, &str); 12] = [
+/// Method, target, headers, body, and the response's body.
+type Case = (&'static str, &'static str, &'static [(&'static str, &'static str)], &'static str, &'static str);
+
+const REQUESTS: [Case; 12] = [
     ("GET", "/", &[], "", "fine"),
     ("GET", "/?q=plain&page=2", &[("Referer", "http://example.test/")], "", "fine"),
     ("GET", "/?id=1'+union+select+password+from+users--+", &[], "", "fine"),

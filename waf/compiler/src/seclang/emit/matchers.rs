@@ -281,7 +281,7 @@ fn other(matcher: &mut Matcher, operator: u8, argument: &Template) {
     match operator {
         number::EQ | number::GE | number::GT | number::LE | number::LT => {
             if let Some(text) = argument.as_literal() {
-                matcher.number = i64::from(op::parse_number(text));
+                matcher.number = op::parse_number(text);
                 return;
             }
         }

@@ -232,7 +232,7 @@ impl Pools {
     /// The value of a sum: as a number if it is known.
     fn summand(&mut self, value: &Template) -> Result<(i64, TemplateRecord), Error> {
         match value.as_literal() {
-            Some(text) => Ok((i64::from(parse_number(text)), TemplateRecord::default())),
+            Some(text) => Ok((parse_number(text), TemplateRecord::default())),
             None => Ok((0, self.template(value)?)),
         }
     }

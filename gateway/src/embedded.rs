@@ -1,35 +1,70 @@
-//! The built-in WAF module: embedded where the build named one, else a file that `cargo xtask
-//! build` leaves in the target folder.
+//! The built-in modules: embedded where the build named them, else files that `cargo xtask build`
+//! leaves in the target folder.
 
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::{fmt, fs, io};
 
-/// Where `cargo xtask build` puts the module, from the workspace's root.
-pub const WAF_PATH: &str = "target/guests/picket_waf_guest.wasm";
-
-/// The WAF module that `PICKET_WAF_MODULE` named at build time.
-pub fn waf() -> Option<&'static [u8]> {
-    let module: Option<&'static [u8]> = include!(concat!(env!("OUT_DIR"), "/waf.rs"));
-    module
+/// A module that comes with the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Builtin {
+    /// `builtin:waf`: the firewall with its own rules.
+    Waf,
+    /// `builtin:seclang`: the engine for rules in ModSecurity's language; needs a ruleset.
+    SecLang,
 }
 
-/// The module behind `builtin:waf`: the embedded one, else [`WAF_PATH`] in the working directory.
-///
-/// # Errors
-/// [`NoBuiltin`] if there is neither.
-pub fn builtin_waf() -> Result<Cow<'static, [u8]>, NoBuiltin> {
-    if let Some(module) = waf() {
-        return Ok(Cow::Borrowed(module));
+impl Builtin {
+    /// All of them.
+    pub const ALL: [Builtin; 2] = [Builtin::Waf, Builtin::SecLang];
+
+    /// Its name in configuration and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Builtin::Waf => "builtin:waf",
+            Builtin::SecLang => "builtin:seclang",
+        }
     }
-    let path = Path::new(WAF_PATH);
-    fs::read(path).map(Cow::Owned).map_err(|source| NoBuiltin { path: path.to_owned(), source })
+
+    /// Where `cargo xtask build` puts the module, from the workspace's root.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Builtin::Waf => "target/guests/picket_waf_guest.wasm",
+            Builtin::SecLang => "target/guests/picket_seclang_guest.wasm",
+        }
+    }
+
+    /// The module, if it was embedded: `PICKET_WAF_MODULE` and `PICKET_SECLANG_MODULE` name the files
+    /// at build time.
+    pub fn embedded(self) -> Option<&'static [u8]> {
+        let [waf, seclang]: [Option<&'static [u8]>; 2] = include!(concat!(env!("OUT_DIR"), "/modules.rs"));
+        match self {
+            Builtin::Waf => waf,
+            Builtin::SecLang => seclang,
+        }
+    }
+
+    /// The embedded module, else the file at [`Builtin::path`] in the working directory.
+    ///
+    /// # Errors
+    /// [`NoBuiltin`] if there is neither.
+    pub fn module(self) -> Result<Cow<'static, [u8]>, NoBuiltin> {
+        if let Some(module) = self.embedded() {
+            return Ok(Cow::Borrowed(module));
+        }
+        fs::read(self.path()).map(Cow::Owned).map_err(|source| NoBuiltin { module: self, source })
+    }
+
+    /// The file that a running gateway is to watch: none for an embedded module.
+    pub(crate) fn file(self) -> Option<&'static Path> {
+        self.embedded().is_none().then(|| Path::new(self.path()))
+    }
 }
 
-/// There is no built-in WAF module: none was embedded, and the file is not there.
+/// There is no such built-in module: it was not embedded, and the file is not there.
 #[derive(Debug)]
 pub struct NoBuiltin {
-    path: PathBuf,
+    module: Builtin,
     source: io::Error,
 }
 
@@ -37,8 +72,9 @@ impl fmt::Display for NoBuiltin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "this build holds no WAF module, and {} cannot be read: run `cargo xtask build`, or name a module",
-            self.path.display()
+            "this build holds no module {}, and {} cannot be read: run `cargo xtask build`, or name a module",
+            self.module.name(),
+            self.module.path()
         )
     }
 }

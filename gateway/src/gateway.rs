@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::{fmt, fs, io};
 
 use arc_swap::{ArcSwap, Guard};
-use http::{StatusCode, request};
+use http::{HeaderMap, StatusCode, request};
 use picket_host::{
     Backend, Chain, ConfigureBuf, Environment, Filter, LoadError, ModuleDigest, Source, StdClock,
 };
@@ -17,10 +17,11 @@ use crate::audit::Audit;
 use crate::backend::BackendKind;
 use crate::config::{Config, FilterConfig, ModuleSource, Upstream, settings};
 use crate::embedded;
-use crate::layer::{ClientInfo, FilterLayer, Options, RequestId};
+use crate::layer::{ClientInfo, FilterLayer, Options, RequestId, ResponseWindow};
 use crate::metrics::Metrics;
 use crate::observe::RouteObserver;
 use crate::proxy::{Forward, Pool, RouteService, Router};
+use crate::rules::{Rules, RulesError, RulesInfo};
 use crate::services::{Services, Store};
 use crate::tls::TlsError;
 
@@ -41,6 +42,8 @@ pub(crate) struct Loaded {
     config: FilterConfig,
     data: ModuleDigest,
     pub filter: Arc<Filter>,
+    /// The ruleset that its module carries.
+    pub rules: Option<Arc<RulesInfo>>,
 }
 
 /// The gateway.
@@ -73,6 +76,13 @@ pub enum BuildError {
         /// Why.
         source: embedded::NoBuiltin,
     },
+    /// The rules of a filter cannot be put to work.
+    Rules {
+        /// The filter.
+        filter: String,
+        /// Why.
+        source: RulesError,
+    },
     /// A module was refused.
     Load {
         /// The filter.
@@ -102,9 +112,9 @@ impl fmt::Display for BuildError {
             BuildError::File { filter, path, .. } => {
                 write!(f, "filter `{filter}`: {} cannot be read", path.display())
             }
-            BuildError::NoBuiltin { filter, .. } | BuildError::Load { filter, .. } => {
-                write!(f, "filter `{filter}`")
-            }
+            BuildError::NoBuiltin { filter, .. }
+            | BuildError::Rules { filter, .. }
+            | BuildError::Load { filter, .. } => write!(f, "filter `{filter}`"),
             BuildError::Backend { backend, .. } => write!(f, "backend `{backend}`"),
             BuildError::Tls { upstream, .. } => write!(f, "upstream `{upstream}`"),
         }
@@ -116,6 +126,7 @@ impl std::error::Error for BuildError {
         match self {
             BuildError::File { source, .. } => Some(source),
             BuildError::NoBuiltin { source, .. } => Some(source),
+            BuildError::Rules { source, .. } => Some(source),
             BuildError::Load { source, .. } => Some(source),
             BuildError::Backend { source, .. } => Some(source),
             BuildError::Tls { source, .. } => Some(source),
@@ -196,23 +207,41 @@ impl Gateway {
             let pool = pools.iter().find(|pool| pool.config().name == route.upstream)?;
             let chain =
                 route.chain.as_ref().and_then(|name| config.chains.iter().find(|chain| chain.name == *name));
-            let members: Vec<Arc<Filter>> = chain
+            let members: Vec<&Loaded> = chain
                 .map(|chain| chain.filters.as_slice())
                 .unwrap_or_default()
                 .iter()
                 .filter_map(|name| filters.iter().find(|loaded| loaded.config.name == *name))
-                .map(|loaded| Arc::clone(&loaded.filter))
                 .collect();
             let observer = RouteObserver::new(
                 route,
                 &members,
-                &config.log,
+                &config,
                 Arc::clone(&self.metrics),
                 Arc::clone(&self.audit),
             );
+            let rules: Vec<Arc<RulesInfo>> =
+                members.iter().filter_map(|loaded| loaded.rules.clone()).collect();
+            let members: Vec<Arc<Filter>> =
+                members.into_iter().map(|loaded| Arc::clone(&loaded.filter)).collect();
+            let asked = chain.and_then(|chain| chain.body_window);
+            // Rules judge whole bodies, so as much is held back as they look at.
+            let wanted =
+                rules.iter().map(|rules| usize::try_from(rules.request_window).unwrap_or(usize::MAX));
+            let others = members.iter().map(|filter| filter.metadata().body_window as usize);
+            let body_window = match rules.is_empty() {
+                true => asked,
+                false => asked.or(wanted.chain(others).max()),
+            };
+            let response_window: Option<ResponseWindow> = (asked.is_none() && !rules.is_empty()).then(|| {
+                Arc::new(move |headers: &HeaderMap| {
+                    rules.iter().map(|rules| rules.response_window(headers)).max().unwrap_or(0)
+                }) as ResponseWindow
+            });
             let options = Options {
                 route: route.name.as_str().into(),
-                body_window: chain.and_then(|chain| chain.body_window),
+                body_window,
+                response_window,
                 rewrites_bodies: chain.is_some_and(|chain| chain.rewrites_bodies),
                 observer: Some(Arc::new(observer)),
             };
@@ -244,14 +273,27 @@ impl Gateway {
         let data = wanted.data.as_deref().map(&mut read).transpose()?.unwrap_or_default();
         let wasm = match &wanted.module {
             ModuleSource::File(path) => read(path)?.into(),
-            ModuleSource::BuiltinWaf => {
-                if embedded::waf().is_none() {
-                    files.push(embedded::WAF_PATH.into());
-                }
-                embedded::builtin_waf()
+            ModuleSource::Builtin(builtin) => {
+                files.extend(builtin.file().map(Path::to_owned));
+                builtin
+                    .module()
                     .map_err(|source| BuildError::NoBuiltin { filter: wanted.name.clone(), source })?
             }
         };
+        let mut rules = None;
+        let mut wasm = wasm;
+        if let Some(config) = &wanted.rules {
+            let refused = |source| BuildError::Rules { filter: wanted.name.clone(), source };
+            let loaded = Rules::load(config).map_err(refused)?;
+            for remark in &loaded.remarks {
+                tracing::warn!(filter = %wanted.name, "{remark}");
+            }
+            wasm = loaded.bake(&wasm).map_err(refused)?.into();
+            let info = RulesInfo::of(&loaded.blob)
+                .map_err(|source| refused(RulesError::Blob { file: config.files[0].clone(), source }))?;
+            rules = Some(Arc::new(info));
+            files.extend(loaded.files);
+        }
         let data_digest = ModuleDigest::of(&data);
         let same = old.iter().find(|old| {
             old.config == *wanted
@@ -275,7 +317,7 @@ impl Gateway {
             filter = %metadata.id, name = %metadata.name, version = %metadata.version, backend = metadata.backend,
             sha256 = %metadata.sha256, bytes = metadata.module_bytes, "filter loaded"
         );
-        Ok(Loaded { config: wanted.clone(), data: data_digest, filter: Arc::new(filter) })
+        Ok(Loaded { config: wanted.clone(), data: data_digest, filter: Arc::new(filter), rules })
     }
 
     fn backend(&self, kind: BackendKind) -> Result<Arc<dyn Backend>, BuildError> {

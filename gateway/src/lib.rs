@@ -32,9 +32,13 @@ mod demo;
 mod gateway;
 mod logging;
 mod metrics;
+mod modsecurity;
 mod observe;
 mod proxy;
+#[cfg(feature = "rules")]
+pub mod regression;
 mod reload;
+pub mod rules;
 mod server;
 mod services;
 mod tls;

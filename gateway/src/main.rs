@@ -26,6 +26,9 @@ enum Command {
     Bench(commands::bench::Args),
     /// Show what a module is and whether it would load
     Inspect(commands::inspect::Args),
+    /// Rulesets in ModSecurity's language: compile, explain, bake, test
+    #[cfg(feature = "rules")]
+    Rules(commands::rules::Args),
 }
 
 /// The exit code of whatever could not be done; clap's own for a wrong command line is the same.
@@ -40,5 +43,7 @@ fn main() -> ExitCode {
         Command::Check(args) => commands::check::run(args),
         Command::Bench(args) => commands::bench::run(args),
         Command::Inspect(args) => commands::inspect::run(args),
+        #[cfg(feature = "rules")]
+        Command::Rules(args) => commands::rules::run(args),
     }
 }

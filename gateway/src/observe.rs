@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use picket_abi::Octets;
-use picket_host::{Filter, ReplyCause, Report};
+use picket_host::{ReplyCause, Report};
 use serde_json::{Map, Value, json};
 
 use crate::audit::Audit;
-use crate::config::{LogConfig, Route};
+use crate::config::{AuditFormat, Config, Route};
+use crate::gateway::Loaded;
 use crate::layer::{Observer, Summary};
 use crate::logging::timestamp;
 use crate::metrics::{Metrics, RouteMetrics, Sample};
+use crate::modsecurity;
+use crate::rules::RulesInfo;
 
 /// Observes the requests of one route.
 pub(crate) struct RouteObserver {
@@ -19,27 +22,51 @@ pub(crate) struct RouteObserver {
     metrics: Arc<Metrics>,
     audit: Arc<Audit>,
     access: bool,
-    /// Id and digest of each filter, for the audit log.
-    modules: Vec<(Arc<str>, String)>,
+    format: AuditFormat,
+    /// The filters, for the audit log.
+    modules: Vec<Module>,
+}
+
+/// What the audit log says of a filter.
+struct Module {
+    id: Arc<str>,
+    digest: String,
+    rules: Option<Arc<RulesInfo>>,
 }
 
 impl RouteObserver {
     pub(crate) fn new(
         route: &Route,
-        filters: &[Arc<Filter>],
-        log: &LogConfig,
+        filters: &[&Loaded],
+        config: &Config,
         metrics: Arc<Metrics>,
         audit: Arc<Audit>,
     ) -> Self {
         let modules = filters
             .iter()
-            .map(|filter| (Arc::clone(filter.id()), filter.metadata().sha256.to_string()))
+            .map(|loaded| Module {
+                id: Arc::clone(loaded.filter.id()),
+                digest: loaded.filter.metadata().sha256.to_string(),
+                rules: loaded.rules.clone(),
+            })
             .collect();
-        RouteObserver { counts: metrics.route(&route.name), metrics, audit, access: log.access, modules }
+        RouteObserver {
+            counts: metrics.route(&route.name),
+            metrics,
+            audit,
+            access: config.log.access,
+            format: config.audit_format,
+            modules,
+        }
     }
 
     fn module(&self, filter: &str) -> Value {
-        self.modules.iter().find(|(id, _)| **id == *filter).map_or(Value::Null, |(_, digest)| json!(digest))
+        let known = self.modules.iter().find(|module| *module.id == *filter);
+        known.map_or(Value::Null, |module| json!(module.digest))
+    }
+
+    fn rules(&self, filter: &str) -> Option<&RulesInfo> {
+        self.modules.iter().find(|module| *module.id == *filter)?.rules.as_deref()
     }
 
     /// The audit line of a request that a filter answered, matched, or failed on.
@@ -125,7 +152,7 @@ fn action(report: &Report) -> &'static str {
 
 /// Bytes as JSON can hold them: printable ASCII as it is, a backslash doubled, everything else as
 /// `\xhh`. The audit log is read in terminals, which nothing of a request may write to.
-fn text(octets: Octets<'_>) -> Value {
+pub(crate) fn text(octets: Octets<'_>) -> Value {
     let mut text = String::with_capacity(octets.len());
     for &byte in octets.bytes() {
         match byte {
@@ -138,6 +165,10 @@ fn text(octets: Octets<'_>) -> Value {
 }
 
 impl Observer for RouteObserver {
+    fn wants_headers(&self) -> bool {
+        self.format == AuditFormat::ModSecurity
+    }
+
     fn finished(&self, summary: &Summary<'_>) {
         let report = summary.report;
         let answered = report.answered_by.is_some();
@@ -178,7 +209,14 @@ impl Observer for RouteObserver {
             );
         }
         let notable = answered || !report.failures.is_empty() || report.matches().next().is_some();
-        if notable && !self.audit.write(self.audit_line(summary)) {
+        if !notable {
+            return;
+        }
+        let line = match self.format {
+            AuditFormat::Picket => self.audit_line(summary),
+            AuditFormat::ModSecurity => modsecurity::line(summary, |filter| self.rules(filter)),
+        };
+        if !self.audit.write(line) {
             self.metrics.dropped_audit_lines.fetch_add(1, Relaxed);
         }
     }

@@ -5,7 +5,7 @@ use alloc::string::String;
 use core::fmt;
 
 use picket_abi::{
-    BodyChunk, Configure, FailureReport, OutcomeBuf, RequestHead, ResponseHead, TransactionLog,
+    BodyChunk, Configure, FailureReport, OutcomeBuf, RequestHead, ResponseHead, TransactionLog, VerdictBuf,
 };
 
 use crate::answer::proceed;
@@ -58,6 +58,13 @@ pub trait Filter: Sized + 'static {
     /// The transaction is over.
     fn log(&mut self, log: &TransactionLog) {
         let _ = log;
+    }
+
+    /// The same for a filter that has something to report then, in the phase `log`: what it found joins
+    /// the report of the transaction, for which it is too late to act. By default nothing is reported.
+    fn close(&mut self, log: &TransactionLog) -> VerdictBuf {
+        self.log(log);
+        VerdictBuf::default()
     }
 }
 

@@ -371,13 +371,14 @@ impl<F: Exported> Filtered<F> {
         });
     }
 
-    /// Calls the phase `log`.
-    pub fn log(&mut self, log: &TransactionLog) {
+    /// Calls the phase `log`: what the filter reports.
+    pub fn log(&mut self, log: &TransactionLog) -> Answer {
         let message = encoded(log);
-        self.phase(Phase::Log, |filter| {
-            filter.log(&decoded(TransactionLog::decode(&message)));
-            OutcomeBuf::default()
-        });
+        let close = |filter: &mut F| {
+            let log = decoded(TransactionLog::decode(&message));
+            OutcomeBuf { verdict: filter.close(&log), ..OutcomeBuf::default() }
+        };
+        self.phase(Phase::Log, close)
     }
 
     /// Sends a request through the head phase and then, unless that has answered it, its body

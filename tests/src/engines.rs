@@ -280,6 +280,7 @@ pub fn request_head<'a>(request: &'a Request, headers: &'a SeqBuf<Header<'static
         target: request.target.as_slice().into(),
         headers: headers.as_seq(),
         end: request.body.is_empty(),
+        protocol: Octets::default(),
         ..RequestHead::default()
     }
 }

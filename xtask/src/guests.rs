@@ -7,8 +7,9 @@ use crate::process::{Cargo, Failure, workspace};
 use crate::toolchain::{self, GUEST};
 
 /// Package and file name of each guest.
-const GUESTS: [(&str, &str); 4] = [
+const GUESTS: [(&str, &str); 5] = [
     ("picket-waf-guest", "picket_waf_guest.wasm"),
+    ("picket-seclang-guest", "picket_seclang_guest.wasm"),
     ("example-header-rewrite", "example_header_rewrite.wasm"),
     ("example-api-key", "example_api_key.wasm"),
     ("test-puppet", "test_puppet.wasm"),
@@ -25,9 +26,14 @@ pub fn folder() -> PathBuf {
     workspace().join("target/guests")
 }
 
-/// The module that the gateway carries inside.
+/// The firewall that the gateway carries inside.
 pub fn waf_module() -> PathBuf {
     folder().join(GUESTS[0].1)
+}
+
+/// The engine for SecLang rules that the gateway carries inside.
+pub fn seclang_module() -> PathBuf {
+    folder().join(GUESTS[1].1)
 }
 
 /// Builds all guests.

@@ -60,6 +60,7 @@ fn build() -> Result<(), Failure> {
     print!("{}", guests::table(&modules));
     Cargo::new(["build", "--release", "--package", "picket"])
         .env("PICKET_WAF_MODULE", guests::waf_module())
+        .env("PICKET_SECLANG_MODULE", guests::seclang_module())
         .run()
 }
 
@@ -69,5 +70,6 @@ fn serve(args: &[&str]) -> Result<(), Failure> {
     Cargo::new(["run", "--quiet", "--release", "--package", "picket", "--", "serve"])
         .args(args)
         .env("PICKET_WAF_MODULE", guests::waf_module())
+        .env("PICKET_SECLANG_MODULE", guests::seclang_module())
         .become_it()
 }

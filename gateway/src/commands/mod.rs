@@ -3,6 +3,8 @@
 pub mod bench;
 pub mod check;
 pub mod inspect;
+#[cfg(feature = "rules")]
+pub mod rules;
 pub mod serve;
 mod table;
 

@@ -27,6 +27,7 @@ use http::Uri;
 use picket_host::Policy;
 
 use crate::backend::BackendKind;
+use crate::embedded::Builtin;
 
 pub use error::{ConfigError, Problem};
 pub use read::upstream_url;
@@ -52,6 +53,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Where audit lines go.
     pub audit: AuditSink,
+    /// What they look like.
+    pub audit_format: AuditFormat,
     /// Bounds of the key-value store of each filter.
     pub kv: KvLimits,
     /// How long requests may go on after the signal to stop.
@@ -187,6 +190,8 @@ pub struct FilterConfig {
     pub settings: toml::Table,
     /// A file that is handed to the guest as it is.
     pub data: Option<PathBuf>,
+    /// Rules that become part of the module.
+    pub rules: Option<RulesConfig>,
     /// Hosts that `http_fetch` may reach, `host` or `host:port`, in lower case.
     pub fetch_hosts: Vec<String>,
     /// Longest wait of an `http_fetch`.
@@ -198,22 +203,32 @@ impl FilterConfig {
     pub fn builtin_waf(backend: BackendKind) -> Self {
         FilterConfig {
             name: "waf".into(),
-            module: ModuleSource::BuiltinWaf,
+            module: ModuleSource::Builtin(Builtin::Waf),
             backend,
             policy: read::default_policy(),
             settings: toml::Table::new(),
             data: None,
+            rules: None,
             fetch_hosts: Vec::new(),
             fetch_timeout: Duration::from_secs(5),
         }
     }
 }
 
+/// Rules in SecLang.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RulesConfig {
+    /// Files, or patterns of files, in their order; or one compiled ruleset.
+    pub files: Vec<PathBuf>,
+    /// Whether the recommended base configuration comes before them.
+    pub base: bool,
+}
+
 /// Where a module comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModuleSource {
-    /// `builtin:waf`; see [`embedded`](crate::embedded).
-    BuiltinWaf,
+    /// `builtin:waf` or `builtin:seclang`.
+    Builtin(Builtin),
     /// A file.
     File(PathBuf),
 }
@@ -286,6 +301,16 @@ pub enum AuditSink {
     Off,
 }
 
+/// Form of the audit log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AuditFormat {
+    /// Picket's own: what the filters found and what was done about it.
+    #[default]
+    Picket,
+    /// The shape of ModSecurity v3's JSON log, with the header fields of request and response.
+    ModSecurity,
+}
+
 /// Bounds of one filter's key-value store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KvLimits {
@@ -346,6 +371,7 @@ impl Config {
             admin: None,
             log: LogConfig::default(),
             audit: AuditSink::default(),
+            audit_format: AuditFormat::default(),
             kv: KvLimits::default(),
             drain_timeout: Duration::from_secs(30),
             watch: true,

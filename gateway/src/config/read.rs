@@ -14,10 +14,11 @@ use toml::de::{DeTable, DeValue};
 use super::error::ConfigError;
 use super::reader::{Entry, Reader, Section};
 use super::{
-    AuditSink, ChainConfig, Config, DEFAULT_LISTEN, FilterConfig, HostPattern, KvLimits, Listener, LogConfig,
-    LogFormat, ModuleSource, Route, TlsFiles, Upstream, UpstreamHttp2,
+    AuditFormat, AuditSink, ChainConfig, Config, DEFAULT_LISTEN, FilterConfig, HostPattern, KvLimits,
+    Listener, LogConfig, LogFormat, ModuleSource, Route, RulesConfig, TlsFiles, Upstream, UpstreamHttp2,
 };
 use crate::backend::BackendKind;
+use crate::embedded::Builtin;
 
 /// What a filter may do unless told otherwise: the tier of a firewall, and a word in the log.
 pub(super) fn default_policy() -> Policy {
@@ -75,12 +76,25 @@ fn config<'a>(reader: &'a Reader<'a>, root: &'a Spanned<DeTable<'a>>, base: &Pat
         addr
     });
     let log = root.entry("log").and_then(|entry| entry.section()).map(log).unwrap_or_default();
-    let audit =
+    let (audit, audit_format) =
         root.entry("audit").and_then(|entry| entry.section()).map(|s| audit(s, base)).unwrap_or_default();
     let kv = root.entry("kv").and_then(|entry| entry.section()).map(kv).unwrap_or_default();
     root.finish();
 
-    Config { listeners, upstreams, filters, chains, routes, admin, log, audit, kv, drain_timeout, watch }
+    Config {
+        listeners,
+        upstreams,
+        filters,
+        chains,
+        routes,
+        admin,
+        log,
+        audit,
+        audit_format,
+        kv,
+        drain_timeout,
+        watch,
+    }
 }
 
 /// The tables of a list, `[[key]]`.
@@ -259,14 +273,42 @@ fn upgrade(text: &str) -> Result<String, &'static str> {
 }
 
 fn filter(name: &str, mut section: Section<'_>, base: &Path) -> Option<FilterConfig> {
-    let module = section.required("module").and_then(|entry| match entry.text()? {
-        "builtin:waf" => Some(ModuleSource::BuiltinWaf),
-        text if text.starts_with("builtin:") => {
-            entry.unknown_name("module", text, ["builtin:waf"].into_iter());
-            None
+    let rules = section.entry("rules").map(|entry| match entry.value() {
+        DeValue::String(_) => Vec::from_iter(path(entry, base)),
+        _ => {
+            let files = entry.list();
+            if files.is_empty() {
+                entry.problem("names no file");
+            }
+            files.into_iter().filter_map(|entry| path(entry, base)).collect()
         }
-        _ => path(entry, base).map(ModuleSource::File),
     });
+    let base_entry = section.entry("base");
+    if let (Some(entry), None) = (&base_entry, &rules) {
+        entry.problem("has no meaning without `rules`");
+    }
+    let rules = rules.map(|files| RulesConfig {
+        files,
+        base: base_entry.and_then(|entry| entry.boolean()).unwrap_or(true),
+    });
+    let entry = match &rules {
+        // Rules need an engine, and there is one that is meant for them.
+        Some(_) => section.entry("module"),
+        None => section.required("module"),
+    };
+    let module = match entry {
+        None => rules.is_some().then_some(ModuleSource::Builtin(Builtin::SecLang)),
+        Some(entry) => entry.text().and_then(|text| {
+            if let Some(builtin) = Builtin::ALL.into_iter().find(|builtin| builtin.name() == text) {
+                return Some(ModuleSource::Builtin(builtin));
+            }
+            if text.starts_with("builtin:") {
+                entry.unknown_name("module", text, Builtin::ALL.into_iter().map(Builtin::name));
+                return None;
+            }
+            path(entry, base).map(ModuleSource::File)
+        }),
+    };
     let default_backend = BackendKind::ALL.first().copied();
     let backend = match section.entry("backend") {
         Some(entry) => entry.parsed(),
@@ -279,6 +321,10 @@ fn filter(name: &str, mut section: Section<'_>, base: &Path) -> Option<FilterCon
     };
 
     let mut policy = default_policy();
+    if rules.is_some() {
+        // What SecLang can ask for: persistent collections and the time.
+        policy.capabilities = policy.capabilities.with(Capability::Kv).with(Capability::Now);
+    }
     if let Some(entry) = section.entry("limits") {
         set(&mut policy.limits, limits(&entry));
     }
@@ -353,6 +399,7 @@ fn filter(name: &str, mut section: Section<'_>, base: &Path) -> Option<FilterCon
         policy,
         settings,
         data,
+        rules,
         fetch_hosts,
         fetch_timeout,
     })
@@ -551,14 +598,21 @@ fn log(mut section: Section<'_>) -> LogConfig {
     log
 }
 
-fn audit(mut section: Section<'_>, base: &Path) -> AuditSink {
+fn audit(mut section: Section<'_>, base: &Path) -> (AuditSink, AuditFormat) {
     let sink = section.required("file").and_then(|entry| match entry.text()? {
         "-" => Some(AuditSink::Stdout),
         "off" => Some(AuditSink::Off),
         _ => path(entry, base).map(AuditSink::File),
     });
+    let mut format = AuditFormat::default();
+    set(
+        &mut format,
+        section.entry("format").and_then(|entry| {
+            entry.word(&[("picket", AuditFormat::Picket), ("modsecurity", AuditFormat::ModSecurity)])
+        }),
+    );
     section.finish();
-    sink.unwrap_or_default()
+    (sink.unwrap_or_default(), format)
 }
 
 fn kv(mut section: Section<'_>) -> KvLimits {

@@ -118,7 +118,7 @@ chain = "none"
 "#;
     let config = Config::parse(text, "etc/picket.toml").unwrap();
     let [waf, own] = &config.filters[..] else { panic!("two filters") };
-    assert_eq!(waf.module, ModuleSource::BuiltinWaf);
+    assert_eq!(waf.module, ModuleSource::Builtin(Builtin::Waf));
     assert_eq!(own.module, ModuleSource::File("etc/own.wasm".into()));
     assert_eq!(waf.data.as_deref(), Some(Path::new("etc/rules.blob")));
     let limits = waf.policy.limits;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::{Method, Uri, Version};
+use http::{HeaderMap, Method, Uri, Version, response};
 use picket_abi::{FailureReport, FailureSource, Octets, RequestHead, ResponseHead, Scheme, TransactionLog};
 use picket_host::{BodyDecision, HeadDecision, Reply, Report, Transaction};
 use tokio::sync::Notify;
@@ -80,6 +80,10 @@ pub struct Summary<'a> {
     pub authority: &'a str,
     /// Protocol version of the request.
     pub version: Version,
+    /// Header fields of the request as they came, if the observer wants them.
+    pub request_headers: Option<&'a HeaderMap>,
+    /// Header fields of the response, if the observer wants them and there was one.
+    pub response_headers: Option<&'a HeaderMap>,
     /// Status that the client got; 0 where it got none.
     pub status: u16,
     /// What the filters said and used.
@@ -96,6 +100,11 @@ pub struct Summary<'a> {
 pub trait Observer: Send + Sync {
     /// The exchange is over. Called on the task that polled last, so it must not block.
     fn finished(&self, summary: &Summary<'_>);
+
+    /// Whether header fields are to be kept for the summary, which costs a copy of them.
+    fn wants_headers(&self) -> bool {
+        false
+    }
 }
 
 /// What an exchange is about, taken from the request.
@@ -107,6 +116,7 @@ pub(super) struct Subject {
     pub uri: Uri,
     pub authority: Box<str>,
     pub version: Version,
+    pub headers: Option<HeaderMap>,
 }
 
 pub(super) struct Exchange {
@@ -129,6 +139,7 @@ struct State {
     reply: Option<Reply>,
     status: u16,
     answered_by_filter: bool,
+    response_headers: Option<HeaderMap>,
 }
 
 impl Exchange {
@@ -148,6 +159,7 @@ impl Exchange {
                 reply: None,
                 status: 0,
                 answered_by_filter: false,
+                response_headers: None,
             }),
             refused: Notify::new(),
             cut: AtomicBool::new(false),
@@ -206,11 +218,12 @@ impl Exchange {
         self.response_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// The status that the client is about to get.
-    pub(super) fn answered(&self, status: u16, by_filter: bool) {
+    /// What the client is about to get.
+    pub(super) fn answered(&self, parts: &response::Parts, by_filter: bool) {
         let mut state = self.state();
-        state.status = status;
+        state.status = parts.status.as_u16();
         state.answered_by_filter = by_filter;
+        state.response_headers = self.subject.headers.is_some().then(|| parts.headers.clone());
     }
 
     /// A request body was refused while the inner service was reading it.
@@ -244,6 +257,7 @@ impl Exchange {
         let mut state = self.state();
         let Some(transaction) = state.transaction.take() else { return };
         let (status, answered_by_filter) = (state.status, state.answered_by_filter);
+        let response_headers = state.response_headers.take();
         drop(state);
 
         let duration = self.started.elapsed();
@@ -264,6 +278,8 @@ impl Exchange {
             uri: &self.subject.uri,
             authority: &self.subject.authority,
             version: self.subject.version,
+            request_headers: self.subject.headers.as_ref(),
+            response_headers: response_headers.as_ref(),
             status,
             report: &report,
             request_bytes: log.request_bytes,

@@ -63,6 +63,7 @@ pub(super) fn with_request_head<R>(
         target: target.into(),
         headers: headers.as_seq(),
         end,
+        protocol: Octets::default(),
     })
 }
 

@@ -52,7 +52,7 @@ mod tests;
 pub use body::{BodyError, RequestBody, ResponseBody};
 pub use exchange::{ClientInfo, Failed, Observer, RequestId, Summary};
 pub(crate) use head::{X_REQUEST_ID, page};
-pub use service::{FilterLayer, FilterService, Options};
+pub use service::{FilterLayer, FilterService, Options, ResponseWindow};
 
 /// Any error, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -30,9 +30,15 @@ pub struct Options {
     /// body that is longer than the window. Otherwise it is removed when a filter has changed what
     /// was held back, and a later change breaks the body off.
     pub rewrites_bodies: bool,
+    /// How much of a response's body is held back, by its head, whether its length is known or not.
+    /// `None`: of those with a length as much as of a request, of others nothing.
+    pub response_window: Option<ResponseWindow>,
     /// Told of every exchange when it is over.
     pub observer: Option<Arc<dyn Observer>>,
 }
+
+/// Bytes of a response's body that are held back, by its header fields.
+pub type ResponseWindow = Arc<dyn Fn(&HeaderMap) -> u64 + Send + Sync>;
 
 /// Held back of a body unless something else is said.
 const DEFAULT_WINDOW: usize = 64 << 10;
@@ -127,6 +133,7 @@ where
             id
         }
     };
+    let wants_headers = shared.options.observer.as_ref().is_some_and(|observer| observer.wants_headers());
     let subject = Subject {
         request_id,
         route: Arc::clone(&shared.options.route),
@@ -135,6 +142,7 @@ where
         uri: parts.uri.clone(),
         authority: head::authority(&parts),
         version: parts.version,
+        headers: wants_headers.then(|| parts.headers.clone()),
     };
     let is_head = parts.method == Method::HEAD;
     let accept: HeaderMap =
@@ -147,12 +155,12 @@ where
     ));
     let answer = |reply: Reply| {
         let (parts, body) = head::reply(reply, &accept, &exchange.subject().request_id);
-        exchange.answered(parts.status.as_u16(), true);
+        exchange.answered(&parts, true);
         respond(parts, body, &exchange)
     };
     let fail = |status: StatusCode| {
         let (parts, body) = head::answer(status, &accept, &exchange.subject().request_id);
-        exchange.answered(status.as_u16(), false);
+        exchange.answered(&parts, false);
         respond(parts, body, &exchange)
     };
 
@@ -215,7 +223,7 @@ where
     let (mut parts, body) = response.into_parts();
     if let Some(failed) = parts.extensions.get::<Failed>() {
         exchange.failed(failed.source, parts.status.as_u16(), &failed.message);
-        exchange.answered(parts.status.as_u16(), false);
+        exchange.answered(&parts, false);
         let stream = Stream::new(body, false);
         return Ok(Response::from_parts(parts, ResponseBody { stream, exchange }));
     }
@@ -239,9 +247,14 @@ where
         }
     }
     if phases.contains(Phase::ResponseBody) && !bodiless && !body.is_whole() {
-        // Without a length the body may be an endless stream of events: nothing of it may wait.
-        if body.exact().is_some() && shared.window > 0 {
-            match body.hold(shared.window, |data, end| exchange.response_body(data, end)).await {
+        let window = match &shared.options.response_window {
+            Some(window) => window(&parts.headers),
+            // Without a length the body may be an endless stream of events: nothing of it may wait.
+            None if body.exact().is_none() => 0,
+            None => shared.window,
+        };
+        if window > 0 {
+            match body.hold(window, |data, end| exchange.response_body(data, end)).await {
                 Ok(None) => {}
                 Ok(Some(reply)) => return Ok(answer(reply)),
                 Err(error) => {
@@ -259,7 +272,7 @@ where
         }
         frame(&mut body, &mut parts.headers, &shared.options);
     }
-    exchange.answered(parts.status.as_u16(), false);
+    exchange.answered(&parts, false);
     Ok(Response::from_parts(parts, ResponseBody { stream: body, exchange }))
 }
 

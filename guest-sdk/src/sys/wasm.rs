@@ -321,8 +321,8 @@ impl<F: Filter> Runtime<F> {
     /// `picket_log`
     pub fn log(&self, len: u32) -> u64 {
         self.run(|filter| {
-            filter.log(&expect(TransactionLog::decode(self.input.message(len))));
-            OutcomeBuf::default()
+            let log = expect(TransactionLog::decode(self.input.message(len)));
+            OutcomeBuf { verdict: filter.close(&log), ..OutcomeBuf::default() }
         })
     }
 

@@ -70,6 +70,7 @@ impl Prepared {
             target: self.exchange.target.as_slice().into(),
             headers: self.request_headers.as_seq(),
             end: self.exchange.body.is_empty(),
+            protocol: b"".as_slice().into(),
             ..RequestHead::default()
         }
     }

@@ -20,7 +20,8 @@ use anyhow::{Context as _, bail};
 use picket_host::Isolation;
 
 use self::exchange::{Exchange, Prepared};
-use self::judge::{Engine, Extent, Failed, Judge, Judgement, Setup};
+pub(crate) use self::judge::Engine;
+use self::judge::{Extent, Failed, Judge, Judgement, Setup};
 
 /// Exit code when a request is blocked and nothing failed.
 const EXIT_BLOCKED: u8 = 1;
@@ -94,7 +95,7 @@ impl FilterArgs {
             Some(_) if native_only => bail!("--module needs a backend that runs modules"),
             Some(file) => Some(std::fs::read(file).with_context(|| file.display().to_string())?.into()),
             None if native_only => None,
-            None => Some(picket::embedded::builtin_waf()?),
+            None => Some(picket::embedded::Builtin::Waf.module()?),
         };
         Ok(Setup { module, settings: picket::config::settings(&table), extent })
     }

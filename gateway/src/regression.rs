@@ -1,0 +1,251 @@
+//! The engines that regression tests of rulesets run against: natively, and as a module on a
+//! backend.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use picket_abi::{
+    Header, HttpVersion, Match, Octets, Peer, RequestHead, ResponseHead, Scheme, SeqBuf, TransactionLog,
+};
+use picket_ftw::{Engine, Exchange, LoggedRule, Observed, Scores};
+use picket_host::{
+    Backend, BodyDecision, Chain, ConfigureBuf, Environment, Filter, HeadDecision, Isolation, Limits,
+    LoadError, Micros, OnFailure, Policy, Reply, Source, Transaction, inspect,
+};
+use picket_seclang::{BlobError, NoServices, RuleSet, Settings};
+
+/// The tag of a match that carries the rule's expanded `logdata`.
+const DATA: &str = "data=";
+
+/// The engine as a part of this program.
+pub struct Native {
+    rules: RuleSet<'static>,
+}
+
+impl Native {
+    /// An engine with a compiled ruleset, which is kept for the rest of the process.
+    ///
+    /// # Errors
+    /// [`BlobError`] if the blob is damaged.
+    pub fn new(blob: Vec<u8>) -> Result<Native, BlobError> {
+        Ok(Native { rules: RuleSet::load(blob.leak())? })
+    }
+}
+
+impl Engine for Native {
+    fn run(&mut self, exchange: &Exchange) -> Result<Observed, String> {
+        let messages = Messages::of(exchange);
+        let mut transaction =
+            picket_seclang::Transaction::begin(self.rules, Settings::default(), Box::new(NoServices));
+        let request = messages.request_head(exchange);
+        let mut interrupted = transaction.request_head(&request).is_some();
+        if !interrupted && !request.end {
+            interrupted = transaction.request_body(&exchange.request.body, true).is_some();
+        }
+        if !interrupted {
+            let response = messages.response_head(exchange);
+            interrupted = transaction.response_head(&response).is_some();
+            if !interrupted && !response.end {
+                transaction.response_body(&exchange.response.body, true);
+            }
+        }
+        transaction.log();
+        let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let rules = transaction.matches().iter().map(|found| LoggedRule {
+            id: found.id,
+            msg: lossy(&found.message),
+            data: lossy(&found.data),
+            var_name: lossy(&found.location),
+            var_value: lossy(&found.matched),
+            severity: (found.severity <= 7).then_some(found.severity),
+            tags: self.rules.tags(&self.rules.rule(found.rule)).map(lossy).collect(),
+            line: None,
+        });
+        Ok(Observed {
+            rules: rules.collect(),
+            interruption: transaction.interruption().map(|interruption| interruption.status),
+            scores: Some(Scores {
+                blocking_inbound: transaction.inbound_score(),
+                blocking_outbound: transaction.outbound_score(),
+            }),
+            error: None,
+        })
+    }
+}
+
+/// A module that carries its ruleset, on a backend.
+pub struct Sandbox {
+    chain: Chain,
+}
+
+impl Sandbox {
+    /// Loads the module. Time depends on what else the machine does, so there is plenty; what bounds
+    /// the module is fuel.
+    ///
+    /// # Errors
+    /// [`LoadError`] if it does not load.
+    pub fn new(backend: &dyn Backend, module: &[u8], isolation: Isolation) -> Result<Sandbox, LoadError> {
+        let mut policy = Policy {
+            capabilities: inspect(module)?.capabilities(),
+            isolation,
+            on_failure: OnFailure::FailClosed { status: 503 },
+            ..Policy::WAF
+        };
+        for budget in [&mut policy.limits.call, &mut policy.limits.setup] {
+            budget.deadline = Micros::from_millis(10_000);
+        }
+        let source = Source { id: "rules", wasm: module };
+        let environment = Arc::new(Environment::closed());
+        let filter = Filter::load(backend, source, policy, ConfigureBuf::default(), environment)?;
+        Ok(Sandbox { chain: Chain::new(vec![Arc::new(filter)]) })
+    }
+}
+
+impl Engine for Sandbox {
+    fn run(&mut self, exchange: &Exchange) -> Result<Observed, String> {
+        let messages = Messages::of(exchange);
+        let mut transaction = self.chain.begin();
+        let reply = play(&mut transaction, &messages, exchange);
+        let report = transaction.finish(&TransactionLog {
+            status: reply.as_ref().map_or(exchange.response.status, |reply| reply.status),
+            answered_by_filter: reply.is_some(),
+            ..TransactionLog::default()
+        });
+        if let Some(failure) = report.failures.first() {
+            return Err(format!("{} in phase {}", failure.error, failure.phase.name()));
+        }
+        Ok(Observed {
+            rules: report.matches().map(|(_, found)| logged(&found)).collect(),
+            interruption: reply.map(|reply| reply.status),
+            scores: None,
+            error: None,
+        })
+    }
+}
+
+fn play(transaction: &mut Transaction, messages: &Messages, exchange: &Exchange) -> Option<Reply> {
+    let request = messages.request_head(exchange);
+    if let HeadDecision::Respond(reply) = transaction.request_head(&request) {
+        return Some(reply);
+    }
+    let pieces = |body: &'_ [u8]| -> Vec<(usize, usize)> {
+        let size = Limits::WAF.chunk_bytes;
+        (0..body.len()).step_by(size).map(|at| (at, (at + size).min(body.len()))).collect()
+    };
+    let body = &exchange.request.body;
+    for (from, to) in pieces(body) {
+        if let BodyDecision::Respond(reply) = transaction.request_body(&body[from..to], to == body.len()) {
+            return Some(reply);
+        }
+    }
+    let response = messages.response_head(exchange);
+    if let HeadDecision::Respond(reply) = transaction.response_head(&response) {
+        return Some(reply);
+    }
+    let body = &exchange.response.body;
+    for (from, to) in pieces(body) {
+        if let BodyDecision::Respond(reply) = transaction.response_body(&body[from..to], to == body.len()) {
+            return Some(reply);
+        }
+    }
+    None
+}
+
+fn logged(found: &Match<'_>) -> LoggedRule {
+    let lossy = |octets: Octets<'_>| String::from_utf8_lossy(octets.bytes()).into_owned();
+    let (data, tags): (Vec<String>, Vec<String>) =
+        found.tags.iter().map(lossy).partition(|tag| tag.starts_with(DATA));
+    LoggedRule {
+        id: found.rule_id,
+        msg: lossy(found.message),
+        data: data.first().map(|data| data[DATA.len()..].to_owned()).unwrap_or_default(),
+        var_name: lossy(found.location),
+        var_value: lossy(found.matched),
+        severity: None,
+        tags,
+        line: None,
+    }
+}
+
+/// The header fields of an exchange, encoded.
+struct Messages {
+    request_headers: SeqBuf<Header<'static>>,
+    response_headers: SeqBuf<Header<'static>>,
+}
+
+impl Messages {
+    fn of(exchange: &Exchange) -> Messages {
+        let encode = |fields: &picket_ftw::Headers| {
+            let mut encoded = SeqBuf::new();
+            encoded.extend(
+                fields.iter().map(|(name, value)| Header { name: Octets(name), value: Octets(value) }),
+            );
+            encoded
+        };
+        Messages {
+            request_headers: encode(&exchange.request.headers),
+            response_headers: encode(&exchange.response.headers),
+        }
+    }
+
+    fn request_head<'a>(&'a self, exchange: &'a Exchange) -> RequestHead<'a> {
+        let request = &exchange.request;
+        let (version, protocol) = version(&request.version);
+        RequestHead {
+            request_id: "test".into(),
+            client: peer(exchange.client),
+            scheme: Scheme::Http,
+            version,
+            method: Octets(&request.method),
+            authority: Octets(request.header("host").unwrap_or_default()),
+            target: Octets(&request.target),
+            headers: self.request_headers.as_seq(),
+            end: request.body.is_empty(),
+            protocol: Octets(protocol),
+            ..RequestHead::default()
+        }
+    }
+
+    fn response_head(&self, exchange: &Exchange) -> ResponseHead<'_> {
+        ResponseHead {
+            status: exchange.response.status,
+            version: HttpVersion::Http11,
+            headers: self.response_headers.as_seq(),
+            end: exchange.response.body.is_empty(),
+        }
+    }
+}
+
+fn peer(addr: SocketAddr) -> Peer {
+    Peer { addr: addr.ip().into(), port: addr.port() }
+}
+
+/// The version of that name; where there is none, the text as well.
+fn version(text: &[u8]) -> (HttpVersion, &[u8]) {
+    use HttpVersion::{Http2, Http3, Http09, Http10, Http11};
+    match [Http09, Http10, Http11, Http2, Http3]
+        .into_iter()
+        .find(|version| version.as_str().as_bytes() == text)
+    {
+        Some(version) => (version, b""),
+        None => (Http11, text),
+    }
+}
+
+/// A module with a ruleset inside, for [`Sandbox::new`].
+///
+/// # Errors
+/// [`RulesError`](crate::rules::RulesError) if the module does not take it.
+pub fn bake(module: &[u8], blob: &[u8]) -> Result<Vec<u8>, crate::rules::RulesError> {
+    let rules = crate::rules::Rules { blob: blob.to_vec(), files: Vec::new(), remarks: Vec::new() };
+    rules.bake(module)
+}
+
+/// The engine's own module.
+///
+/// # Errors
+/// [`NoBuiltin`](crate::embedded::NoBuiltin) if this build has none and there is no file.
+pub fn module() -> Result<Cow<'static, [u8]>, crate::embedded::NoBuiltin> {
+    crate::embedded::Builtin::SecLang.module()
+}

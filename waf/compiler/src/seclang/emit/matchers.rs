@@ -135,13 +135,15 @@ fn run(jobs: &[Job], options: &Options<'_>) -> Vec<Result<Matcher, Problem>> {
         jobs.iter().map(|_| Mutex::new(None)).collect();
     let (table_limit, threads) =
         (options.table_limit, std::thread::available_parallelism().map_or(1, usize::from));
+    // The longest first, so that no core has to wait for one that came last.
+    let mut order: Vec<usize> = (0..jobs.len()).collect();
+    order.sort_by_key(|&at| std::cmp::Reverse(jobs[at].source.len()));
     let work = |report: &dyn Fn(usize)| {
         // Each thread has options of its own: what reports progress need not be shared.
         let options = Options { table_limit, ..Options::default() };
         loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(job) = jobs.get(at) else { return };
-            let result = build(job, &options);
+            let Some(&at) = order.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
+            let result = build(&jobs[at], &options);
             if let Ok(mut slot) = results[at].lock() {
                 *slot = Some(result);
             }
@@ -234,11 +236,18 @@ fn key(operator: &Operator) -> Result<Key, Problem> {
     })
 }
 
+/// Whether any match of a pattern is surely the whole value: then there is nothing to capture but it.
+fn matches_whole(pattern: &str) -> bool {
+    let Some(inner) = pattern.strip_prefix('^').and_then(|rest| rest.strip_suffix('$')) else { return false };
+    // Without groups and alternatives both anchors hold; a backslash could take the last one away.
+    !inner.contains(['(', ')', '|', '\\'])
+}
+
 fn build(job: &Job, options: &Options<'_>) -> Result<Matcher, Problem> {
     let mut matcher = Matcher { source: job.source.clone(), ..Matcher::default() };
     match &job.key {
         Key::Regex(number, pattern) => {
-            let options = regex_options(options, false, job.captures);
+            let options = regex_options(options, false, job.captures && !matches_whole(pattern));
             let compiled = regex::compile(pattern, &options).map_err(|error| error.to_string())?;
             let requirements = regex::requirements(pattern, &options).map_err(|error| error.to_string())?;
             matcher.operator = *number;

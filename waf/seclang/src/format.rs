@@ -64,7 +64,7 @@ pub enum Section {
     Data = 8,
     /// [`Use`]s: which rules stand behind a matcher.
     Uses = 9,
-    /// [`Node`]s; number 0 is the value as it came. Parents stand before their children.
+    /// [`Node`]s; number 0 is the value as it came. What is below a node stands right behind it.
     Nodes = 10,
     /// [`Pipeline`]s.
     Pipelines = 11,
@@ -383,7 +383,7 @@ record! {
         flags: u8,
         /// For TX with a key that is text: the name's number.
         slot: u16,
-        /// The key, in lower case.
+        /// The key, in lower case; of a key that is a regex, what all that it fits begin with.
         key: Text,
         /// The key as a regex: in [`Section::Data`].
         regex: Text,
@@ -503,7 +503,8 @@ pub mod operator {
     pub const ALWAYS: u8 = 0;
     /// `@noMatch`
     pub const NEVER: u8 = 1;
-    /// `@rx`: data is a [`Regex`](picket_regex::Regex).
+    /// `@rx`: data is a [`Regex`](picket_regex::Regex), with groups where a rule captures them, and
+    /// without any where every match is the whole value.
     pub const RX: u8 = 2;
     /// `@pm`, `@pmFromFile`: data is a phrase set.
     pub const PM: u8 = 3;
@@ -575,6 +576,10 @@ record! {
         own: u64,
         /// Pipelines that pass or end here.
         below: u64,
+        /// Triggers of this node and of all below it together.
+        triggers: u64,
+        /// The first node behind those below.
+        next: u16,
     }
 }
 

@@ -10,6 +10,14 @@ use picket_ftw::{Engine, Exchange, Filter, LoggedRule, Observed, Runner, Scores,
 use picket_seclang::{NoServices, RuleSet, Settings, Transaction};
 use picket_waf_compiler::seclang::{Options, compile, syntax};
 
+/// Tests that are about the server in front of the engine, not about the engine.
+const SERVERS: [&str; 3] = [
+    // Apache drops `Content-Length` where there is `Transfer-Encoding`.
+    "920181-1", // Apache joins two headers of one name.
+    "920620-1", // Apache refuses a carriage return in a header's value.
+    "921140-1",
+];
+
 struct Seclang<'r> {
     rules: RuleSet<'r>,
     show: bool,
@@ -107,7 +115,12 @@ fn core_rule_set() {
     let start = Instant::now();
     let report = runner.run(&mut Seclang { rules, show }, |_| {});
     println!("{}in {:?}", report.table, start.elapsed());
+    let mut failures = Vec::new();
     for (id, reason) in report.failures() {
         println!("{id}: {reason}");
+        failures.push(id);
+    }
+    if only.is_empty() {
+        assert_eq!(failures, SERVERS);
     }
 }

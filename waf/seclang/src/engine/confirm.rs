@@ -124,7 +124,13 @@ fn judge(
                     }
                     found.any
                 }
-                _ => regex.is_match(cache, value),
+                found => {
+                    let matches = regex.is_match(cache, value);
+                    if let (true, Some(found)) = (matches, found) {
+                        found.whole(0..value.len());
+                    }
+                    matches
+                }
             }
         }
         operator::PM => match PhraseSet::new(data).find(value) {

@@ -157,7 +157,10 @@ impl<'r> Transaction<'r> {
             return target.key.len as usize == key.len()
                 && self.rules.text(target.key).eq_ignore_ascii_case(key);
         }
-        picket_regex::Regex::new(self.rules.data(target.regex)).is_match(&mut self.cache, key)
+        // Most keys differ from the pattern at its first letters.
+        let beginning = self.rules.text(target.key);
+        key.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning))
+            && picket_regex::Regex::new(self.rules.data(target.regex)).is_match(&mut self.cache, key)
     }
 
     /// Whether the rule itself, or a `ctl` before it, leaves a value out.

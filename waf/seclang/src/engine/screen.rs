@@ -59,7 +59,6 @@ pub(crate) struct Screen<'r> {
     nodes: Vec<u16>,
     /// The literals' matchers, `words` for each variant.
     hits: Vec<u32>,
-    wanted: Vec<u32>,
     found: Vec<(u16, u16)>,
     output: Vec<u8>,
     pub dropped: u32,
@@ -82,7 +81,6 @@ impl<'r> Screen<'r> {
             variants: Vec::new(),
             nodes: Vec::new(),
             hits: Vec::new(),
-            wanted: Vec::new(),
             found: Vec::new(),
             output: Vec::new(),
             dropped: 0,
@@ -187,31 +185,17 @@ impl<'r> Screen<'r> {
             if variant.own == 0 {
                 continue;
             }
-            self.wanted.clear();
-            if variant.own == slot.pipelines {
-                let set = rules.matcher_set(slot.sets as usize, words);
-                self.wanted.extend(set.iter().map(|word| u32::from_le_bytes(*word)));
-            } else {
-                self.wanted.resize(words, 0);
-                let (mut rest, mut set) = (slot.pipelines, slot.sets as usize);
-                while rest != 0 {
-                    set += 1;
-                    if variant.own & rest & rest.wrapping_neg() != 0 {
-                        for (word, of) in self.wanted.iter_mut().zip(rules.matcher_set(set, words)) {
-                            *word |= u32::from_le_bytes(*of);
-                        }
-                    }
-                    rest &= rest - 1;
-                }
-            }
             let hits = self.hits.get(number * words..).unwrap_or(&[]);
-            for (at, ((&hits, silent), wanted)) in hits.iter().zip(self.silent).zip(&self.wanted).enumerate()
-            {
-                let mut word = (hits | u32::from_le_bytes(*silent)) & wanted;
+            let union = rules.matcher_set(slot.sets as usize, words);
+            for (at, ((&hits, silent), set)) in hits.iter().zip(self.silent).zip(union).enumerate() {
+                let mut word = (hits | u32::from_le_bytes(*silent)) & u32::from_le_bytes(*set);
                 while word != 0 {
-                    let matcher = at * 32 + word.trailing_zeros() as usize;
+                    let bit = word.trailing_zeros();
+                    let matcher = at * 32 + bit as usize;
                     word &= word - 1;
-                    if is_possible(rules, matcher, variant.present, bytes.len()) {
+                    if is_possible(rules, matcher, variant.present, bytes.len())
+                        && is_behind(rules, slot, variant.own, words, matcher)
+                    {
                         self.found.push((matcher as u16, number as u16));
                     }
                 }
@@ -229,28 +213,34 @@ impl<'r> Screen<'r> {
         present: u64,
     ) -> usize {
         let nodes = rules.count::<Node>(Section::Nodes);
-        self.nodes.clear();
-        self.nodes.resize(nodes, 0);
-        self.variants[0].own = 0;
-        self.variants[0].like = 0;
-        self.variants[0].present = present;
+        if self.nodes.len() < nodes {
+            self.nodes.resize(nodes, 0);
+        }
+        let root: Node = rules.record(Section::Nodes, 0);
+        let variant = &mut self.variants[0];
+        variant.own = root.own & slot.pipelines;
+        variant.like = 0;
+        variant.present = present;
         let mut count = 1;
-        for number in 0..nodes {
-            let node: Node = rules.record(Section::Nodes, number);
-            if node.below & slot.pipelines == 0 {
+        let mut at = 1;
+        while at < nodes {
+            let node: Node = rules.record(Section::Nodes, at);
+            let parent = self.nodes.get(usize::from(node.parent)).copied().unwrap_or(0);
+            let below = node.below & slot.pipelines;
+            let seen = self.variants[usize::from(parent)].present | TRIGGER_ALWAYS;
+            if below == 0 || seen & node.triggers == 0 {
+                // Nothing changes from here on down.
+                self.variants[usize::from(parent)].own |= below;
+                at = usize::from(node.next).max(at + 1);
                 continue;
             }
-            let mut owner = 0;
-            if number != 0 {
-                let parent = self.nodes.get(usize::from(node.parent)).copied().unwrap_or(0);
-                owner = parent;
-                let seen = self.variants[usize::from(parent)].present;
-                if (seen | TRIGGER_ALWAYS) & node.trigger != 0 {
-                    owner = self.apply(scanner, &node, value, parent, &mut count);
-                }
-                self.nodes[number] = owner;
+            let mut owner = parent;
+            if seen & node.trigger != 0 {
+                owner = self.apply(scanner, &node, value, parent, &mut count);
             }
+            self.nodes[at] = owner;
             self.variants[usize::from(owner)].own |= node.own & slot.pipelines;
+            at += 1;
         }
         count
     }
@@ -335,6 +325,27 @@ impl<'r> Screen<'r> {
             }
         }
     }
+}
+
+/// Whether a matcher stands behind any of these pipelines of a slot.
+fn is_behind(rules: &RuleSet<'_>, slot: &Slot, own: u64, words: usize, matcher: usize) -> bool {
+    if own == slot.pipelines {
+        return true;
+    }
+    let sets = rules.section(Section::MatcherSets).as_chunks::<4>().0;
+    let mut at = (slot.sets as usize).saturating_mul(words).saturating_add(matcher / 32);
+    let mut rest = slot.pipelines;
+    while rest != 0 {
+        // The sets of the pipelines follow in the order of the bits.
+        at = at.saturating_add(words);
+        if own & rest & rest.wrapping_neg() != 0
+            && sets.get(at).is_some_and(|word| u32::from_le_bytes(*word) >> (matcher % 32) & 1 != 0)
+        {
+            return true;
+        }
+        rest &= rest - 1;
+    }
+    false
 }
 
 /// Whether a value of that length, with bytes of these sets, can match.

@@ -83,8 +83,48 @@ impl Pipelines {
                 transformations: data.add(&bytes)?,
             });
         }
-        Ok(Tree { nodes, pipelines, triggers })
+        let order = preorder(&nodes);
+        for pipeline in &mut pipelines {
+            pipeline.node = order.places[usize::from(pipeline.node)];
+        }
+        Ok(Tree { nodes: order.nodes, pipelines, triggers })
     }
+}
+
+/// Nodes with everything below each right behind it.
+struct Preorder {
+    nodes: Vec<Node>,
+    /// Where each node has come to stand.
+    places: Vec<u16>,
+}
+
+/// Reorders nodes whose parents stand before them; there are fewer than 65,536.
+fn preorder(nodes: &[Node]) -> Preorder {
+    let mut children: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
+    for (number, node) in nodes.iter().enumerate().skip(1) {
+        children[usize::from(node.parent)].push(number);
+    }
+    let mut order = Preorder { nodes: Vec::new(), places: vec![0; nodes.len()] };
+    let mut open = vec![0];
+    while let Some(number) = open.pop() {
+        order.places[number] = order.nodes.len() as u16;
+        let node = nodes[number];
+        let parent = order.places[usize::from(node.parent)];
+        order.nodes.push(Node { parent, triggers: node.trigger, next: 0, ..node });
+        open.extend(children[number].iter().rev());
+    }
+    for number in (0..order.nodes.len()).rev() {
+        let node = &mut order.nodes[number];
+        // Those below it have been visited and have moved its end as far as theirs.
+        node.next = node.next.max(number as u16 + 1);
+        let (triggers, next, parent) = (node.triggers, node.next, usize::from(node.parent));
+        if number != 0 {
+            let parent = &mut order.nodes[parent];
+            parent.triggers |= triggers;
+            parent.next = parent.next.max(next);
+        }
+    }
+    order
 }
 
 /// The tree.

@@ -82,6 +82,17 @@ pub(super) struct Place {
     pub skip_to: u32,
 }
 
+/// What every key that a pattern fits begins with, in lower case; nothing where that is not plain.
+fn beginning(pattern: &str) -> Vec<u8> {
+    let Some(rest) = pattern.strip_prefix('^').filter(|rest| !rest.contains('|')) else { return Vec::new() };
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let mut text: Vec<u8> = rest.bytes().take_while(plain).map(|byte| byte.to_ascii_lowercase()).collect();
+    if rest.as_bytes().get(text.len()).is_some_and(|byte| matches!(byte, b'*' | b'?' | b'+' | b'{')) {
+        text.pop();
+    }
+    text
+}
+
 impl Pools {
     pub fn template(&mut self, template: &Template) -> Result<TemplateRecord, Error> {
         let mut parts = Vec::new();
@@ -129,6 +140,7 @@ impl Pools {
                 flags |= target::REGEX;
                 let bytes = self.keys.get(pattern).cloned().unwrap_or_default();
                 regex = self.data.add(&bytes)?;
+                key = self.strings.add(&beginning(pattern))?;
             }
         }
         Ok(TargetRecord { variable: target.variable as u8, flags, slot, key, regex })

@@ -354,6 +354,8 @@ pub mod flag {
     pub const UNCONDITIONAL: u32 = 1 << 6;
     /// A link of a chain.
     pub const LINK: u32 = 1 << 7;
+    /// Some target is an exclusion.
+    pub const EXCLUDES: u32 = 1 << 8;
 }
 
 /// Values of [`Rule::disruptive`].
@@ -400,6 +402,8 @@ pub mod target {
     pub const KEY: u8 = 1 << 2;
     /// `regex` counts.
     pub const REGEX: u8 = 1 << 3;
+    /// `regex` fits no name in TX that has a number.
+    pub const MADE_UP: u8 = 1 << 4;
 }
 
 record! {

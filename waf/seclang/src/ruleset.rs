@@ -89,6 +89,19 @@ pub fn checksum(blob: &[u8]) -> u32 {
     })
 }
 
+/// The fields of a [`Rule`] that it takes to run it, up to a match.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hot {
+    pub flags: u32,
+    pub targets: u32,
+    pub target_count: u16,
+    pub pipeline: u16,
+    pub matcher: u16,
+    pub actions: u32,
+    pub action_count: u16,
+    pub links: u16,
+}
+
 /// A compiled ruleset: a handle to copy.
 #[derive(Clone, Copy)]
 pub struct RuleSet<'a> {
@@ -179,6 +192,23 @@ impl<'a> RuleSet<'a> {
     #[must_use]
     pub fn rule(&self, index: usize) -> Rule {
         self.record(Section::Rules, index)
+    }
+
+    /// The part of a rule that it takes to run it.
+    #[inline]
+    pub(crate) fn hot(&self, index: usize) -> Hot {
+        // What is not used of the record is not read.
+        let rule = self.rule(index);
+        Hot {
+            flags: rule.flags,
+            targets: rule.targets,
+            target_count: rule.target_count,
+            pipeline: rule.pipeline,
+            matcher: rule.matcher,
+            actions: rule.actions,
+            action_count: rule.action_count,
+            links: rule.links,
+        }
     }
 
     /// How many rule records there are.

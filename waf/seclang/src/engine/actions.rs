@@ -9,6 +9,7 @@ use super::transaction::Transaction;
 use crate::Variable;
 use crate::body::Processor;
 use crate::format::*;
+use crate::ruleset::Hot;
 use crate::transform::Transformation;
 
 /// Most targets that `ctl` removes in a transaction.
@@ -18,8 +19,9 @@ const SCORES: [&[u8]; 2] = [b"inbound_anomaly_score_pl", b"outbound_anomaly_scor
 
 impl<'r> Transaction<'r> {
     /// `setvar`: for each value that matches, whether the rest of the chain does or not.
-    pub(super) fn set_variables(&mut self, rule: &Rule) {
-        for action in self.rules.actions(rule) {
+    pub(super) fn set_variables(&mut self, rule: &Hot) {
+        for at in 0..usize::from(rule.action_count) {
+            let action: Action = self.rules.record(Section::Actions, rule.actions as usize + at);
             if action.kind <= action::UNSET {
                 self.set_variable(&action);
             }
@@ -98,8 +100,10 @@ impl<'r> Transaction<'r> {
     }
 
     /// Everything but `setvar` and what is disruptive: once, when the rest of the chain matched too.
-    pub(super) fn after_match(&mut self, rule: &Rule) {
-        for action in self.rules.actions(rule) {
+    pub(super) fn after_match(&mut self, record: usize) {
+        let rule = self.rules.rule(record);
+        for at in 0..usize::from(rule.action_count) {
+            let action: Action = self.rules.record(Section::Actions, rule.actions as usize + at);
             if action.kind > action::UNSET {
                 self.act(&action);
             }
@@ -178,7 +182,8 @@ impl<'r> Transaction<'r> {
 
     /// Reports a match of a whole chain and does what is disruptive.
     #[inline(never)]
-    pub(super) fn report(&mut self, head: usize, rule: &Rule, first: &MatchedVar<'r>) {
+    pub(super) fn report(&mut self, head: usize, first: &MatchedVar<'r>) {
+        let rule = &self.rules.rule(head);
         if rule.flags & flag::AUDIT_LOG != 0 {
             self.audit = true;
         }

@@ -43,22 +43,21 @@ enum Argument<'r> {
 
 impl<'r> Transaction<'r> {
     /// Whether the rule's operator, without its negation, matches a value.
-    pub(super) fn ask(&mut self, context: &Context<'_>, subject: Subject<'r>, found: &mut Found) -> bool {
-        let matcher = &context.matcher;
-        let argument = self.argument(matcher.argument);
+    pub(super) fn ask(&mut self, context: &Context, subject: Subject<'r>, found: &mut Found) -> bool {
+        let argument = self.argument(context.argument);
         let capture = context.rule.flags & (flag::CAPTURE | flag::NEGATED) == flag::CAPTURE;
         let mut digits = Digits::default();
-        if let operator::EQ..=operator::LT = matcher.operator {
+        if let operator::EQ..=operator::LT = context.operator {
             let value = match subject {
                 Subject::Value(value) => self.number_of(value),
                 Subject::Work(from) => number(self.work.get(from).map_or(&[][..], |work| work)),
             };
             let other = match argument {
-                _ if matcher.argument.parts == 0 => matcher.number,
+                _ if context.argument.parts == 0 => context.number,
                 Argument::Value(value) => self.number_of(value),
                 Argument::Expanded => number(&self.argument),
             };
-            return match matcher.operator {
+            return match context.operator {
                 operator::EQ => value == other,
                 operator::GE => value >= other,
                 operator::GT => value > other,
@@ -75,9 +74,9 @@ impl<'r> Transaction<'r> {
             Argument::Value(value) => self.store.text(value, &mut other_digits),
             Argument::Expanded => &self.argument,
         };
-        let data = self.rules.data(matcher.data);
+        let data = self.rules.data(context.data);
         let captured = if capture { Some(found) } else { None };
-        judge(&mut self.cache, matcher, data, value, argument, captured)
+        judge(&mut self.cache, context.operator, data, value, argument, captured)
     }
 
     /// The argument's text, which is not copied where it is one piece.
@@ -107,19 +106,19 @@ impl<'r> Transaction<'r> {
 /// The operators that look at text.
 fn judge(
     cache: &mut Cache,
-    matcher: &Matcher,
+    kind: u8,
     data: &[u8],
     value: &[u8],
     argument: &[u8],
     found: Option<&mut Found>,
 ) -> bool {
-    match matcher.operator {
+    match kind {
         operator::RX | operator::RX_GLOBAL => {
             let regex = Regex::new(data);
             match found {
                 Some(found) if regex.groups() != 0 => {
                     found.any = regex.captures(cache, value, &mut found.groups);
-                    if found.any && matcher.operator == operator::RX_GLOBAL {
+                    if found.any && kind == operator::RX_GLOBAL {
                         all_matches(cache, &regex, value, found);
                     }
                     found.any

@@ -6,6 +6,7 @@ use super::store::{Digits, Value, covers, parts};
 use super::transaction::Transaction;
 use crate::Variable;
 use crate::format::*;
+use crate::ruleset::Hot;
 use crate::transform::Transformation;
 
 /// Most values in MATCHED_VARS.
@@ -36,17 +37,24 @@ pub(crate) enum Subject<'r> {
 }
 
 /// The rule at hand.
-pub(crate) struct Context<'c> {
+pub(crate) struct Context {
     /// Its record, and that of its chain's first rule.
     pub index: usize,
     pub head: usize,
-    pub rule: &'c Rule,
-    pub matcher: Matcher,
+    pub rule: Hot,
+    /// Its operator.
+    pub operator: u8,
+    pub data: Text,
+    pub argument: Template,
+    pub number: i64,
+    /// Whether any of its values may be left out.
+    pub excludes: bool,
 }
 
 impl<'r> Transaction<'r> {
     /// Runs a rule with its chain. True if all of it matched; then all of its actions are done.
-    pub(super) fn evaluate_chain(&mut self, head: usize, rule: &Rule) -> bool {
+    pub(super) fn evaluate_chain(&mut self, head: usize) -> bool {
+        let rule = self.rules.hot(head);
         self.matched_vars.clear();
         self.current = head;
         self.scored = 0;
@@ -56,31 +64,39 @@ impl<'r> Transaction<'r> {
         let links = usize::from(rule.links);
         let first = self.matched;
         for link in head + 1..=head + links {
-            let record = self.rules.rule(link);
-            if !self.evaluate(head, link, &record) {
+            if !self.evaluate(head, link, self.rules.hot(link)) {
                 return false;
             }
         }
         // The innermost link's actions come first.
-        for link in (head + 1..=head + links).rev() {
-            let record = self.rules.rule(link);
-            self.after_match(&record);
+        for record in (head..=head + links).rev() {
+            self.after_match(record);
         }
-        self.after_match(rule);
-        self.report(head, rule, &first);
+        self.report(head, &first);
         true
     }
 
     /// Runs one rule of a chain. Its variables are set for each value that matches.
-    fn evaluate(&mut self, head: usize, index: usize, rule: &Rule) -> bool {
+    fn evaluate(&mut self, head: usize, index: usize, rule: Hot) -> bool {
         if rule.flags & flag::UNCONDITIONAL != 0 {
-            self.set_variables(rule);
+            self.set_variables(&rule);
             return true;
         }
-        let context = Context { index, head, rule, matcher: self.rules.matcher(usize::from(rule.matcher)) };
+        let matcher = self.rules.matcher(usize::from(rule.matcher));
+        let context = Context {
+            index,
+            head,
+            rule,
+            operator: matcher.operator,
+            data: matcher.data,
+            argument: matcher.argument,
+            number: matcher.number,
+            excludes: rule.flags & flag::EXCLUDES != 0 || !self.removed_targets.is_empty(),
+        };
         let scanned = rule.flags & (flag::SCANNED | flag::LINK) == flag::SCANNED;
         let mut any = false;
-        for target in self.rules.targets(rule) {
+        for at in 0..usize::from(rule.target_count) {
+            let target = self.rules.target(rule.targets as usize + at);
             if target.flags & target::EXCLUDE != 0 {
                 continue;
             }
@@ -94,8 +110,8 @@ impl<'r> Transaction<'r> {
     }
 
     /// A target of a scanned rule: its candidates.
-    fn evaluate_candidates(&mut self, context: &Context<'_>, target: &Target) -> bool {
-        let rule = context.rule;
+    fn evaluate_candidates(&mut self, context: &Context, target: &Target) -> bool {
+        let rule = &context.rule;
         let multi = rule.flags & flag::MULTI_MATCH != 0;
         let bit = 1u64 << (rule.pipeline % 64);
         let captures = rule.flags & flag::CAPTURE != 0;
@@ -139,7 +155,7 @@ impl<'r> Transaction<'r> {
     }
 
     /// Whether a value belongs to a target, and no exclusion takes it away.
-    fn fits(&mut self, context: &Context<'_>, target: &Target, variable: u8, key: Value<'r>) -> bool {
+    fn fits(&mut self, context: &Context, target: &Target, variable: u8, key: Value<'r>) -> bool {
         covers(target.variable, variable)
             && self.has_key(target, key)
             && !self.is_excluded(context, variable, key)
@@ -164,8 +180,13 @@ impl<'r> Transaction<'r> {
     }
 
     /// Whether the rule itself, or a `ctl` before it, leaves a value out.
-    fn is_excluded(&mut self, context: &Context<'_>, variable: u8, key: Value<'r>) -> bool {
-        for target in self.rules.targets(context.rule) {
+    fn is_excluded(&mut self, context: &Context, variable: u8, key: Value<'r>) -> bool {
+        if !context.excludes {
+            return false;
+        }
+        let rule = &context.rule;
+        for at in 0..usize::from(rule.target_count) {
+            let target = self.rules.target(rule.targets as usize + at);
             if target.flags & target::EXCLUDE != 0
                 && covers(target.variable, variable)
                 && self.has_key(&target, key)
@@ -190,9 +211,20 @@ impl<'r> Transaction<'r> {
 
     /// A target of any other rule: each of its values.
     #[inline(never)]
-    fn evaluate_target(&mut self, context: &Context<'_>, target: &Target) -> bool {
+    fn evaluate_target(&mut self, context: &Context, target: &Target) -> bool {
         let Some(variable) = Variable::from_u8(target.variable) else { return false };
-        if target.flags & target::COUNT != 0 {
+        let counts = target.flags & target::COUNT != 0;
+        if variable == Variable::Tx && target.flags & target::KEY != 0 && target.slot != NONE16 {
+            // What most rules that a scan cannot announce look at.
+            let value = self.store.tx.get(usize::from(target.slot)).copied().unwrap_or_default();
+            let key = Value::Fixed(self.rules.text(target.key));
+            let there = value != Value::None && !self.is_excluded(context, target.variable, key);
+            if counts {
+                return self.check_as(context, target.variable, true, key, Value::Int(i64::from(there)));
+            }
+            return there && self.check(context, target.variable, key, value);
+        }
+        if counts {
             let mut count = 0;
             self.each(context, target, variable, &mut |_, _, _| {
                 count += 1;
@@ -209,7 +241,7 @@ impl<'r> Transaction<'r> {
     /// Calls `visit` with each value of a target that is not excluded; true if it ever says so.
     fn each(
         &mut self,
-        context: &Context<'_>,
+        context: &Context,
         target: &Target,
         variable: Variable,
         visit: &mut dyn FnMut(&mut Self, Value<'r>, Value<'r>) -> bool,
@@ -262,18 +294,13 @@ impl<'r> Transaction<'r> {
 
     fn each_tx(
         &mut self,
-        context: &Context<'_>,
+        context: &Context,
         target: &Target,
         visit: &mut dyn FnMut(&mut Self, Value<'r>, Value<'r>) -> bool,
     ) -> bool {
         let mut any = false;
-        if target.flags & target::KEY != 0 && target.slot != NONE16 {
-            let value = self.store.tx.get(usize::from(target.slot)).copied().unwrap_or_default();
-            let key = Value::Fixed(self.rules.text(target.key));
-            if value != Value::None && !self.is_excluded(context, target.variable, key) {
-                any = visit(self, key, value);
-            }
-            return any;
+        if target.flags & target::MADE_UP != 0 {
+            return self.each_named(context, target, visit);
         }
         for slot in 0..self.store.tx.len() {
             let Some(&value) = self.store.tx.get(slot) else { break };
@@ -290,7 +317,7 @@ impl<'r> Transaction<'r> {
 
     fn each_named(
         &mut self,
-        context: &Context<'_>,
+        context: &Context,
         target: &Target,
         visit: &mut dyn FnMut(&mut Self, Value<'r>, Value<'r>) -> bool,
     ) -> bool {
@@ -305,14 +332,14 @@ impl<'r> Transaction<'r> {
         any
     }
 
-    fn check(&mut self, context: &Context<'_>, variable: u8, key: Value<'r>, raw: Value<'r>) -> bool {
+    fn check(&mut self, context: &Context, variable: u8, key: Value<'r>, raw: Value<'r>) -> bool {
         self.check_as(context, variable, false, key, raw)
     }
 
     /// Puts a value through the rule's pipeline and asks the operator.
     fn check_as(
         &mut self,
-        context: &Context<'_>,
+        context: &Context,
         variable: u8,
         count: bool,
         key: Value<'r>,
@@ -359,7 +386,7 @@ impl<'r> Transaction<'r> {
 
     fn try_subject(
         &mut self,
-        context: &Context<'_>,
+        context: &Context,
         variable: u8,
         count: bool,
         key: Value<'r>,
@@ -379,7 +406,7 @@ impl<'r> Transaction<'r> {
     #[expect(clippy::too_many_arguments, reason = "all of it describes one match")]
     fn on_match(
         &mut self,
-        context: &Context<'_>,
+        context: &Context,
         variable: u8,
         count: bool,
         key: Value<'r>,
@@ -403,6 +430,6 @@ impl<'r> Transaction<'r> {
         if self.matched_vars.len() < MAX_MATCHED {
             self.matched_vars.push(matched);
         }
-        self.set_variables(context.rule);
+        self.set_variables(&context.rule);
     }
 }

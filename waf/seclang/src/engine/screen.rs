@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::store::{Entry, Span, Store};
+use super::store::{Span, Store};
 use crate::format::*;
 use crate::ruleset::RuleSet;
 use crate::scan::Scanner;
@@ -46,7 +46,6 @@ struct Variant {
 
 #[derive(Debug)]
 pub(crate) struct Screen<'r> {
-    scanner: Option<Scanner<'r>>,
     words: usize,
     silent: &'r [[u8; 4]],
     /// First and last candidate of each matcher.
@@ -72,7 +71,6 @@ impl<'r> Screen<'r> {
         let words = silent.len();
         let rule_words = rules.rule_count().div_ceil(32);
         Screen {
-            scanner: rules.scanner(),
             words,
             silent,
             chains: vec![(NONE, NONE); rules.count::<Matcher>(Section::Matchers)],
@@ -104,29 +102,29 @@ impl<'r> Screen<'r> {
         }
     }
 
-    /// Looks through entry number `number` as its slot asks.
+    /// Looks through the value of entry number `entry` as its slot asks.
     pub fn look(
         &mut self,
         rules: &RuleSet<'r>,
+        scanner: &Scanner<'r>,
         slot: &Slot,
         store: &mut Store<'r>,
-        number: u32,
-        entry: &Entry,
+        entry: u32,
+        span: Span,
     ) {
-        let Some(scanner) = self.scanner else { return };
-        let value = store.bytes(entry.value);
+        let value = store.bytes(span);
         let present = scanner.present(value);
         if self.variants.is_empty() {
             self.variants.push(Variant::default());
         }
         self.found.clear();
         if (present | TRIGGER_ALWAYS) & slot.triggers == 0 {
-            self.single(rules, &scanner, slot, value, present);
+            self.single(rules, scanner, slot, value, present);
         } else {
-            self.several(rules, &scanner, slot, value, present);
+            self.several(rules, scanner, slot, value, present);
         }
         if !self.found.is_empty() {
-            self.file(rules, slot, store, number, entry);
+            self.file(rules, slot, store, entry, span);
         }
     }
 
@@ -286,8 +284,8 @@ impl<'r> Screen<'r> {
 
     /// Files what was found, and wakes the rules that it concerns.
     #[inline(never)]
-    fn file(&mut self, rules: &RuleSet<'r>, slot: &Slot, store: &mut Store<'r>, entry: u32, value: &Entry) {
-        let mut last = (0, value.value);
+    fn file(&mut self, rules: &RuleSet<'r>, slot: &Slot, store: &mut Store<'r>, entry: u32, span: Span) {
+        let mut last = (0, span);
         for &(matcher, variant) in &self.found {
             if self.candidates.len() == MAX_CANDIDATES {
                 self.dropped += 1;

@@ -14,6 +14,7 @@ use crate::Variable;
 use crate::body::{MultipartFlags, Processor, Scratch};
 use crate::format::*;
 use crate::ruleset::RuleSet;
+use crate::scan::Scanner;
 
 /// Most bytes of a body that are kept, whatever the ruleset allows.
 pub const MAX_BODY: usize = 16 << 20;
@@ -57,6 +58,7 @@ pub struct Transaction<'r> {
     pub(super) settings: Settings,
     pub(super) services: Box<dyn Services + 'r>,
     pub(super) store: Store<'r>,
+    pub(super) scanner: Option<Scanner<'r>>,
     pub(super) screen: Screen<'r>,
     pub(super) cache: Cache,
     /// An [`engine`] value.
@@ -126,6 +128,7 @@ impl<'r> Transaction<'r> {
             settings,
             services,
             store: Store::new(rules.count::<TextRecord>(Section::TxNames)),
+            scanner: rules.scanner(),
             screen: Screen::new(&rules, &meta),
             cache: Cache::default(),
             engine: meta.engine,
@@ -209,8 +212,8 @@ impl<'r> Transaction<'r> {
         let slot = if info.keyed_count == 0 { info.slot } else { self.slot(&info, key) };
         if slot != NONE16 {
             let slot: Slot = self.rules.record(Section::Slots, usize::from(slot));
-            let entry = self.store.entry(number);
-            self.screen.look(&self.rules, &slot, &mut self.store, number, &entry);
+            let Some(scanner) = &self.scanner else { return };
+            self.screen.look(&self.rules, scanner, &slot, &mut self.store, number, value);
         }
     }
 
@@ -265,11 +268,13 @@ impl<'r> Transaction<'r> {
         };
         let words = meta.rule_words as usize;
         let always = self.rules.rule_set(0, words);
+        // Where a damaged ruleset says more than it has, the search below would go on for long.
+        let end = self.rules.rule_count().min(end as usize);
         let mut at = start as usize;
-        while let Some(rule) = self.next_rule(always, at, end as usize) {
+        while let Some(rule) = self.next_rule(always, at, end) {
             at = rule + 1;
-            let record = self.rules.rule(rule);
-            if self.evaluate_chain(rule, &record) {
+            if self.evaluate_chain(rule) {
+                let record = self.rules.rule(rule);
                 if phase < 5 && self.interruption.is_some() || !self.is_on() {
                     break;
                 }

@@ -209,6 +209,7 @@ pub(super) fn emit(
     for name in &names {
         name_records.push(pools.strings.add(name)?);
     }
+    pools.mark_made_up(&names);
 
     let mut sections: [Vec<u8>; SECTIONS] = std::array::from_fn(|_| Vec::new());
     let mut put = |section: Section, bytes: Vec<u8>| sections[section as usize] = bytes;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use picket_seclang::Variable;
 use picket_seclang::format::{
-    Action as ActionRecord, NONE, NONE16, Part, Rule as RuleRecord, Target as TargetRecord,
+    Action as ActionRecord, NONE, NONE16, Part, Record, Rule as RuleRecord, Target as TargetRecord,
     Template as TemplateRecord, Text, action, disruptive, flag, part, processor, target,
 };
 use picket_seclang::operator::parse_number;
@@ -146,6 +146,25 @@ impl Pools {
         Ok(TargetRecord { variable: target.variable as u8, flags, slot, key, regex })
     }
 
+    /// Marks the targets in TX whose patterns fit no name that has a number.
+    pub fn mark_made_up(&mut self, names: &[Vec<u8>]) {
+        let mut cache = picket_regex::Cache::default();
+        for record in self.targets.bytes.chunks_exact_mut(TargetRecord::LEN) {
+            let mut target = TargetRecord::read(record);
+            if target.variable != Variable::Tx as u8 || target.flags & target::REGEX == 0 {
+                continue;
+            }
+            let (at, len) = (target.regex.at as usize, target.regex.len as usize);
+            let regex = picket_regex::Regex::new(self.data.bytes.get(at..at + len).unwrap_or(&[]));
+            if !names.iter().any(|name| regex.is_match(&mut cache, name)) {
+                target.flags |= target::MADE_UP;
+                let mut bytes = Vec::with_capacity(TargetRecord::LEN);
+                target.write(&mut bytes);
+                record.copy_from_slice(&bytes);
+            }
+        }
+    }
+
     /// The record of a link.
     pub fn link(
         &mut self,
@@ -165,6 +184,7 @@ impl Pools {
         set(place.scanned, flag::SCANNED);
         set(link.operator.is_none(), flag::UNCONDITIONAL);
         set(!head, flag::LINK);
+        set(link.targets.iter().any(|target| target.mode == TargetMode::Exclude), flag::EXCLUDES);
         let targets = link.targets.iter().map(|target| self.target(target)).collect::<Result<Vec<_>, _>>()?;
         let (targets, target_count) = self.targets.add("targets of a rule", &targets)?;
         let mut actions = Vec::new();

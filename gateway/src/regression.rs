@@ -1,7 +1,6 @@
 //! The engines that regression tests of rulesets run against: natively, and as a module on a
 //! backend.
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -13,6 +12,7 @@ use picket_host::{
     Backend, BodyDecision, Chain, ConfigureBuf, Environment, Filter, HeadDecision, Isolation, Limits,
     LoadError, Micros, OnFailure, Policy, Reply, Source, Transaction, inspect,
 };
+use crate::config::RULES_LIMITS;
 use picket_seclang::{BlobError, NoServices, RuleSet, Settings};
 
 /// The tag of a match that carries the rule's expanded `logdata`.
@@ -74,6 +74,17 @@ impl Engine for Native {
     }
 }
 
+impl Native {
+    /// Judges the request alone, phases 1 and 2: whether it was refused.
+    pub fn request(&mut self, prepared: &Prepared<'_>) -> bool {
+        let mut transaction =
+            picket_seclang::Transaction::begin(self.rules, Settings::default(), Box::new(NoServices));
+        let request = prepared.messages.request_head(prepared.exchange);
+        transaction.request_head(&request).is_some()
+            || !request.end && transaction.request_body(&prepared.exchange.request.body, true).is_some()
+    }
+}
+
 /// A module that carries its ruleset, on a backend.
 pub struct Sandbox {
     chain: Chain,
@@ -90,7 +101,7 @@ impl Sandbox {
             capabilities: inspect(module)?.capabilities(),
             isolation,
             on_failure: OnFailure::FailClosed { status: 503 },
-            ..Policy::WAF
+            limits: RULES_LIMITS,
         };
         for budget in [&mut policy.limits.call, &mut policy.limits.setup] {
             budget.deadline = Micros::from_millis(10_000);
@@ -99,6 +110,35 @@ impl Sandbox {
         let environment = Arc::new(Environment::closed());
         let filter = Filter::load(backend, source, policy, ConfigureBuf::default(), environment)?;
         Ok(Sandbox { chain: Chain::new(vec![Arc::new(filter)]) })
+    }
+}
+
+impl Sandbox {
+    /// Judges the request alone, phases 1 and 2: whether it was refused, and the fuel it took.
+    ///
+    /// # Errors
+    /// What the module failed on.
+    pub fn request(&mut self, prepared: &Prepared<'_>) -> Result<(bool, u64), String> {
+        let mut transaction = self.chain.begin();
+        let reply = play_request(&mut transaction, &prepared.messages, prepared.exchange);
+        let report = transaction.finish(&TransactionLog::default());
+        match report.failures.first() {
+            Some(failure) => Err(format!("{} in phase {}", failure.error, failure.phase.name())),
+            None => Ok((reply.is_some(), report.fuel.0)),
+        }
+    }
+}
+
+/// An exchange, encoded ahead for many a run.
+pub struct Prepared<'e> {
+    exchange: &'e Exchange,
+    messages: Messages,
+}
+
+impl<'e> Prepared<'e> {
+    /// Encodes what can be.
+    pub fn new(exchange: &'e Exchange) -> Self {
+        Prepared { exchange, messages: Messages::of(exchange) }
     }
 }
 
@@ -125,27 +165,35 @@ impl Engine for Sandbox {
 }
 
 fn play(transaction: &mut Transaction, messages: &Messages, exchange: &Exchange) -> Option<Reply> {
-    let request = messages.request_head(exchange);
-    if let HeadDecision::Respond(reply) = transaction.request_head(&request) {
+    if let Some(reply) = play_request(transaction, messages, exchange) {
         return Some(reply);
-    }
-    let pieces = |body: &'_ [u8]| -> Vec<(usize, usize)> {
-        let size = Limits::WAF.chunk_bytes;
-        (0..body.len()).step_by(size).map(|at| (at, (at + size).min(body.len()))).collect()
-    };
-    let body = &exchange.request.body;
-    for (from, to) in pieces(body) {
-        if let BodyDecision::Respond(reply) = transaction.request_body(&body[from..to], to == body.len()) {
-            return Some(reply);
-        }
     }
     let response = messages.response_head(exchange);
     if let HeadDecision::Respond(reply) = transaction.response_head(&response) {
         return Some(reply);
     }
-    let body = &exchange.response.body;
-    for (from, to) in pieces(body) {
-        if let BodyDecision::Respond(reply) = transaction.response_body(&body[from..to], to == body.len()) {
+    let mut left = exchange.response.body.as_slice();
+    while !left.is_empty() {
+        let (piece, rest) = left.split_at(left.len().min(Limits::WAF.chunk_bytes));
+        left = rest;
+        if let BodyDecision::Respond(reply) = transaction.response_body(piece, left.is_empty()) {
+            return Some(reply);
+        }
+    }
+    None
+}
+
+fn play_request(transaction: &mut Transaction, messages: &Messages, exchange: &Exchange) -> Option<Reply> {
+    let request = messages.request_head(exchange);
+    if let HeadDecision::Respond(reply) = transaction.request_head(&request) {
+        return Some(reply);
+    }
+    let mut left = exchange.request.body.as_slice();
+    // In the pieces that a gateway would show.
+    while !left.is_empty() {
+        let (piece, rest) = left.split_at(left.len().min(Limits::WAF.chunk_bytes));
+        left = rest;
+        if let BodyDecision::Respond(reply) = transaction.request_body(piece, left.is_empty()) {
             return Some(reply);
         }
     }
@@ -231,21 +279,4 @@ fn version(text: &[u8]) -> (HttpVersion, &[u8]) {
         Some(version) => (version, b""),
         None => (Http11, text),
     }
-}
-
-/// A module with a ruleset inside, for [`Sandbox::new`].
-///
-/// # Errors
-/// [`RulesError`](crate::rules::RulesError) if the module does not take it.
-pub fn bake(module: &[u8], blob: &[u8]) -> Result<Vec<u8>, crate::rules::RulesError> {
-    let rules = crate::rules::Rules { blob: blob.to_vec(), files: Vec::new(), remarks: Vec::new() };
-    rules.bake(module)
-}
-
-/// The engine's own module.
-///
-/// # Errors
-/// [`NoBuiltin`](crate::embedded::NoBuiltin) if this build has none and there is no file.
-pub fn module() -> Result<Cow<'static, [u8]>, crate::embedded::NoBuiltin> {
-    crate::embedded::Builtin::SecLang.module()
 }

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::Uri;
-use picket_host::Policy;
+use picket_host::{Budget, Fuel, Limits, Micros, Policy};
 
 use crate::backend::BackendKind;
 use crate::embedded::Builtin;
@@ -214,6 +214,14 @@ impl FilterConfig {
         }
     }
 }
+
+/// What a filter with rules may use unless told otherwise. A complete ruleset looks at whole bodies: a
+/// large one takes its time under an interpreter, and has to be held.
+pub const RULES_LIMITS: Limits = Limits {
+    call: Budget { fuel: Fuel(2_000_000_000), deadline: Micros::from_millis(1_000), ..Limits::WAF.call },
+    memory_bytes: 64 << 20,
+    ..Limits::WAF
+};
 
 /// Rules in SecLang.
 #[derive(Clone, Debug, PartialEq, Eq)]

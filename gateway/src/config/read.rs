@@ -15,7 +15,7 @@ use super::error::ConfigError;
 use super::reader::{Entry, Reader, Section};
 use super::{
     AuditFormat, AuditSink, ChainConfig, Config, DEFAULT_LISTEN, FilterConfig, HostPattern, KvLimits,
-    Listener, LogConfig, LogFormat, ModuleSource, Route, RulesConfig, TlsFiles, Upstream, UpstreamHttp2,
+    Listener, LogConfig, LogFormat, ModuleSource, RULES_LIMITS, Route, RulesConfig, TlsFiles, Upstream, UpstreamHttp2,
 };
 use crate::backend::BackendKind;
 use crate::embedded::Builtin;
@@ -322,6 +322,7 @@ fn filter(name: &str, mut section: Section<'_>, base: &Path) -> Option<FilterCon
 
     let mut policy = default_policy();
     if rules.is_some() {
+        policy.limits = RULES_LIMITS;
         // What SecLang can ask for: persistent collections and the time.
         policy.capabilities = policy.capabilities.with(Capability::Kv).with(Capability::Now);
     }

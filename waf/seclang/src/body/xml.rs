@@ -538,6 +538,7 @@ impl<'a> Reader<'a> {
                     return Ok(());
                 }
                 Some(b'"' | b'\'') => {
+                    self.count()?;
                     let value = self.quoted()?;
                     attribute.clear();
                     self.expand(value, true, 0, attribute)?;

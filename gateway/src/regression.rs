@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::config::RULES_LIMITS;
 use picket_abi::{
     Header, HttpVersion, Match, Octets, Peer, RequestHead, ResponseHead, Scheme, SeqBuf, TransactionLog,
 };
@@ -12,7 +13,6 @@ use picket_host::{
     Backend, BodyDecision, Chain, ConfigureBuf, Environment, Filter, HeadDecision, Isolation, Limits,
     LoadError, Micros, OnFailure, Policy, Reply, Source, Transaction, inspect,
 };
-use crate::config::RULES_LIMITS;
 use picket_seclang::{BlobError, NoServices, RuleSet, Settings};
 
 /// The tag of a match that carries the rule's expanded `logdata`.

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use http::Uri;
 use picket::backend::BackendKind;
-use picket::config::{self, Config, FilterConfig, ModuleSource};
+use picket::config::{self, Config, FilterConfig, ModuleSource, RulesConfig};
 use picket::{Bound, Demo, Server};
 use serde_json::json;
 
@@ -38,6 +38,15 @@ pub struct Args {
     /// Filter to run in place of the built-in WAF
     #[arg(long, value_name = "FILE", conflicts_with = "config")]
     module: Option<PathBuf>,
+
+    /// Rules in SecLang in place of the built-in ones, such as the OWASP Core Rule Set: rule files or
+    /// patterns of them in their order, or one compiled ruleset; may be given again
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    rules: Vec<PathBuf>,
+
+    /// The rules stand alone: without the recommended base configuration before them
+    #[arg(long, requires = "rules")]
+    no_base: bool,
 
     /// Address of health, metrics and reload
     #[arg(long, value_name = "ADDR", conflicts_with = "config")]
@@ -85,7 +94,12 @@ async fn serve(args: Args) -> anyhow::Result<()> {
 async fn simple(args: &Args) -> anyhow::Result<Config> {
     let backend =
         args.backend.or_else(|| BackendKind::ALL.first().copied()).context("this build has no backend")?;
-    let mut filter = FilterConfig::builtin_waf(backend);
+    let mut filter = match args.rules.is_empty() {
+        true => FilterConfig::builtin_waf(backend),
+        false => {
+            FilterConfig::with_rules(backend, RulesConfig { files: args.rules.clone(), base: !args.no_base })
+        }
+    };
     if let Some(module) = &args.module {
         filter.module = ModuleSource::File(module.clone());
         filter.name = "filter".into();

@@ -213,6 +213,16 @@ impl FilterConfig {
             fetch_timeout: Duration::from_secs(5),
         }
     }
+
+    /// The engine for SecLang with rules.
+    pub fn with_rules(backend: BackendKind, rules: RulesConfig) -> Self {
+        FilterConfig {
+            module: ModuleSource::Builtin(Builtin::SecLang),
+            policy: read::rules_policy(),
+            rules: Some(rules),
+            ..FilterConfig::builtin_waf(backend)
+        }
+    }
 }
 
 /// What a filter with rules may use unless told otherwise. A complete ruleset looks at whole bodies: a

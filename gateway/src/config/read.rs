@@ -15,7 +15,8 @@ use super::error::ConfigError;
 use super::reader::{Entry, Reader, Section};
 use super::{
     AuditFormat, AuditSink, ChainConfig, Config, DEFAULT_LISTEN, FilterConfig, HostPattern, KvLimits,
-    Listener, LogConfig, LogFormat, ModuleSource, RULES_LIMITS, Route, RulesConfig, TlsFiles, Upstream, UpstreamHttp2,
+    Listener, LogConfig, LogFormat, ModuleSource, RULES_LIMITS, Route, RulesConfig, TlsFiles, Upstream,
+    UpstreamHttp2,
 };
 use crate::backend::BackendKind;
 use crate::embedded::Builtin;
@@ -23,6 +24,13 @@ use crate::embedded::Builtin;
 /// What a filter may do unless told otherwise: the tier of a firewall, and a word in the log.
 pub(super) fn default_policy() -> Policy {
     Policy { capabilities: Policy::WAF.capabilities.with(Capability::Log), ..Policy::WAF }
+}
+
+/// The same for a filter with rules, with what SecLang can ask for: persistent collections and the time.
+pub(super) fn rules_policy() -> Policy {
+    let policy = default_policy();
+    let capabilities = policy.capabilities.with(Capability::Kv).with(Capability::Now);
+    Policy { capabilities, limits: RULES_LIMITS, ..policy }
 }
 
 pub(super) fn read(text: &str, file: &Path) -> Result<Config, ConfigError> {
@@ -320,12 +328,7 @@ fn filter(name: &str, mut section: Section<'_>, base: &Path) -> Option<FilterCon
         }
     };
 
-    let mut policy = default_policy();
-    if rules.is_some() {
-        policy.limits = RULES_LIMITS;
-        // What SecLang can ask for: persistent collections and the time.
-        policy.capabilities = policy.capabilities.with(Capability::Kv).with(Capability::Now);
-    }
+    let mut policy = if rules.is_some() { rules_policy() } else { default_policy() };
     if let Some(entry) = section.entry("limits") {
         set(&mut policy.limits, limits(&entry));
     }

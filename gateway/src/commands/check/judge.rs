@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use picket::backend::BackendKind;
-use picket_abi::{Match, Phase, SeqBuf, Setting, TransactionLog};
+use picket_abi::{Match, Octets, Phase, SeqBuf, Setting, TransactionLog};
 use picket_host::{
     Backend, BodyDecision, Chain, ConfigureBuf, Environment, Filter, HeadDecision, Isolation, Limits, Micros,
     OnFailure, Policy, Reply, ReplyCause, Source, Transaction, inspect,
 };
+
+use picket_seclang::transform::Transformation;
 
 use super::exchange::Prepared;
 
@@ -74,6 +76,8 @@ pub(crate) struct Finding {
     pub(crate) matched: String,
     pub(crate) value: String,
     pub(crate) transformations: String,
+    /// The value behind each of them, where they are SecLang's.
+    pub(crate) steps: Vec<(&'static str, String)>,
     pub(crate) tags: Vec<String>,
 }
 
@@ -90,9 +94,26 @@ impl From<Match<'_>> for Finding {
             matched: found.matched.to_string(),
             value: found.value.to_string(),
             transformations: found.transformations.to_string(),
+            steps: steps(found.value.bytes(), found.transformations.bytes()),
             tags: found.tags.iter().map(|tag| tag.to_string()).collect(),
         }
     }
+}
+
+/// The value behind each of a list of SecLang's transformations; nothing if they are others.
+fn steps(value: &[u8], names: &[u8]) -> Vec<(&'static str, String)> {
+    let mut value = value.to_vec();
+    let mut changed = Vec::new();
+    let mut steps = Vec::new();
+    for name in names.split(|&byte| byte == b',') {
+        let known = std::str::from_utf8(name).ok().and_then(Transformation::from_name);
+        let Some(transformation) = known else { return Vec::new() };
+        if transformation.apply(&value, &mut changed) {
+            std::mem::swap(&mut value, &mut changed);
+        }
+        steps.push((transformation.name(), Octets(&value).to_string()));
+    }
+    steps
 }
 
 /// What an exchange came to.
@@ -168,6 +189,10 @@ pub(crate) trait Judge {
 pub(crate) struct Setup {
     /// The module; unused natively.
     pub(crate) module: Option<Cow<'static, [u8]>>,
+    /// The ruleset that the module carries, if any: the engine natively runs that.
+    pub(crate) rules: Option<Vec<u8>>,
+    /// What the module may use.
+    pub(crate) limits: Limits,
     /// Settings of the filter.
     pub(crate) settings: SeqBuf<Setting<'static>>,
     /// How much of a request is judged.
@@ -191,7 +216,7 @@ impl Setup {
             capabilities: inspect(self.module()?)?.capabilities(),
             isolation,
             on_failure: OnFailure::FailClosed { status: 503 },
-            ..Policy::WAF
+            limits: self.limits,
         };
         for budget in [&mut policy.limits.call, &mut policy.limits.setup] {
             budget.deadline = Micros::from_millis(10_000);
@@ -206,7 +231,7 @@ impl Setup {
     pub(crate) fn judge(&self, engine: Engine, isolation: Isolation) -> anyhow::Result<Box<dyn Judge>> {
         match engine {
             #[cfg(feature = "native")]
-            Engine::Native => Ok(Box::new(native::Native::new(&self.settings, self.extent)?)),
+            Engine::Native => Ok(Box::new(native::Native::new(self)?)),
             Engine::Wasm(kind) => {
                 let backend = kind.build()?;
                 Ok(Box::new(Sandbox::new(&*backend, self, isolation)?))
@@ -317,23 +342,90 @@ mod native {
     use std::time::Instant;
 
     use anyhow::Context as _;
-    use picket_abi::{ActionBuf, BodyChunk, Configure, Octets, OutcomeBuf, SeqBuf, Setting};
+    use picket_abi::{ActionBuf, BodyChunk, Configure, Octets, OutcomeBuf, RequestHead, Value};
     use picket_host::Limits;
+    use picket_seclang::{Guard, NoServices};
     use picket_waf::{RuleSet, Waf};
 
-    use super::{Extent, Failed, Finding, Judge, Judgement, Prepared};
+    use super::{Extent, Failed, Finding, Judge, Judgement, Prepared, Setup};
 
-    /// The built-in WAF, called directly.
+    /// The engine of a built-in module, called directly.
     pub(super) struct Native {
-        waf: Waf,
+        engine: Engine,
         extent: Extent,
     }
 
+    enum Engine {
+        Waf(Box<Waf>),
+        SecLang(Box<Guard<'static, NoServices>>),
+    }
+
     impl Native {
-        pub(super) fn new(settings: &SeqBuf<Setting<'static>>, extent: Extent) -> anyhow::Result<Self> {
-            let rules = RuleSet::load(picket_waf_rules::BUILTIN).context("the built-in ruleset")?;
-            let configure = Configure { settings: settings.as_seq(), data: Octets::default() };
-            Ok(Native { waf: Waf::configure(rules, &configure)?, extent })
+        pub(super) fn new(setup: &Setup) -> anyhow::Result<Self> {
+            let configure = Configure { settings: setup.settings.as_seq(), data: Octets::default() };
+            let engine = match &setup.rules {
+                None => {
+                    let rules = RuleSet::load(picket_waf_rules::BUILTIN).context("the built-in ruleset")?;
+                    Engine::Waf(Box::new(Waf::configure(rules, &configure)?))
+                }
+                Some(blob) => {
+                    // As long as the process, which is as long as it is needed.
+                    let rules = picket_seclang::RuleSet::load(blob.clone().leak())?;
+                    let is = |key: &str, value: Value<'_>| {
+                        configure.settings.iter().any(|setting| setting.key == key && setting.value == value)
+                    };
+                    let settings = picket_seclang::Settings {
+                        explain: is("explain", Value::Bool(true)),
+                        detection_only: is("mode", Value::Text("detect".into())),
+                        ..picket_seclang::Settings::default()
+                    };
+                    Engine::SecLang(Box::new(Guard::new(rules, settings, NoServices)))
+                }
+            };
+            Ok(Native { engine, extent: setup.extent })
+        }
+    }
+
+    impl Engine {
+        fn request_head(&mut self, head: &RequestHead<'_>) -> OutcomeBuf {
+            match self {
+                Engine::Waf(waf) => waf.request_head(head),
+                Engine::SecLang(guard) => guard.request_head(head),
+            }
+        }
+
+        fn request_body(&mut self, chunk: &BodyChunk<'_>) -> OutcomeBuf {
+            match self {
+                Engine::Waf(waf) => waf.request_body(chunk),
+                Engine::SecLang(guard) => guard.request_body(chunk),
+            }
+        }
+
+        /// What follows the request, for engines that look at it: the outcomes, and whether one answers.
+        fn response(&mut self, exchange: &Prepared, stopped: bool) -> Vec<OutcomeBuf> {
+            let Engine::SecLang(guard) = self else { return Vec::new() };
+            let mut outcomes = Vec::new();
+            if let (Some((head, body)), false) = (exchange.response(), stopped) {
+                outcomes.push(guard.response_head(&head));
+                if !head.end && status(&outcomes[0]).is_none() {
+                    outcomes.push(guard.response_body(&BodyChunk {
+                        offset: 0,
+                        end: true,
+                        data: Octets(body),
+                    }));
+                }
+            }
+            outcomes.push(guard.log());
+            outcomes
+        }
+
+        fn score(&self) -> u32 {
+            match self {
+                Engine::Waf(waf) => waf.score(),
+                Engine::SecLang(guard) => {
+                    guard.transaction().map_or(0, |found| found.inbound_score() + found.outbound_score())
+                }
+            }
         }
     }
 
@@ -341,7 +433,7 @@ mod native {
         fn judge(&mut self, exchange: &Prepared) -> Result<Judgement, Failed> {
             let start = Instant::now();
             let head = exchange.request_head();
-            let outcome = self.waf.request_head(&head);
+            let outcome = self.engine.request_head(&head);
             let mut answered = status(&outcome);
             let mut outcomes = vec![outcome];
             let body = exchange.request_body();
@@ -354,17 +446,20 @@ mod native {
                 let end = offset + data.len() == body.len();
                 let chunk = BodyChunk { offset: offset as u64, end, data: Octets(data) };
                 offset += data.len();
-                let outcome = self.waf.request_body(&chunk);
+                let outcome = self.engine.request_body(&chunk);
                 answered = answered.or(status(&outcome));
                 if !outcome.is_silent() {
                     outcomes.push(outcome);
                 }
             }
+            let behind = self.engine.response(exchange, answered.is_some());
+            answered = answered.or(behind.iter().find_map(status));
+            outcomes.extend(behind);
             let time = start.elapsed();
             let matches = outcomes.iter().flat_map(|outcome| outcome.verdict.matches.iter());
             Ok(Judgement {
                 answered,
-                score: self.waf.score(),
+                score: self.engine.score(),
                 findings: matches.map(Finding::from).collect(),
                 fuel: 0,
                 time,

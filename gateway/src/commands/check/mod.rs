@@ -12,12 +12,16 @@ mod lines;
 pub(crate) mod raw;
 mod show;
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use picket_host::Isolation;
+use picket::config::{RULES_LIMITS, RulesConfig};
+use picket::embedded::Builtin;
+use picket::rules::Rules;
+use picket_host::{Isolation, Limits};
 
 use self::exchange::{Exchange, Prepared};
 pub(crate) use self::judge::Engine;
@@ -62,6 +66,13 @@ pub(crate) struct FilterArgs {
     /// The filter's module; the built-in WAF if none is named
     #[arg(long, value_name = "FILE")]
     module: Option<PathBuf>,
+    /// Rules in SecLang in place of the built-in ones: rule files or patterns of them in their order, or
+    /// one compiled ruleset; may be given again
+    #[arg(long, value_name = "FILE", conflicts_with = "threshold")]
+    rules: Vec<PathBuf>,
+    /// The rules stand alone: without the recommended base configuration before them
+    #[arg(long, requires = "rules")]
+    no_base: bool,
     /// The filter's settings: a TOML file with the keys of a [filter.NAME.config] table
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -91,13 +102,29 @@ impl FilterArgs {
             table.insert("explain".into(), true.into());
         }
         let native_only = !engines.iter().any(|engine| matches!(engine, Engine::Wasm(_)));
-        let module = match &self.module {
+        let rules = match self.rules.is_empty() {
+            true => None,
+            false => {
+                let config = RulesConfig { files: self.rules.clone(), base: !self.no_base };
+                let rules = Rules::load(&config)?;
+                rules.remarks.iter().for_each(|remark| eprintln!("{remark}"));
+                Some(rules)
+            }
+        };
+        let module: Option<Cow<'static, [u8]>> = match &self.module {
             Some(_) if native_only => bail!("--module needs a backend that runs modules"),
+            None if rules.is_some() && !native_only => Some(Builtin::SecLang.module()?),
             Some(file) => Some(std::fs::read(file).with_context(|| file.display().to_string())?.into()),
             None if native_only => None,
-            None => Some(picket::embedded::Builtin::Waf.module()?),
+            None => Some(Builtin::Waf.module()?),
         };
-        Ok(Setup { module, settings: picket::config::settings(&table), extent })
+        let module = match (module, &rules) {
+            (Some(module), Some(rules)) => Some(rules.bake(&module)?.into()),
+            (module, _) => module,
+        };
+        let limits = if rules.is_some() { RULES_LIMITS } else { Limits::WAF };
+        let rules = rules.map(|rules| rules.blob);
+        Ok(Setup { module, rules, limits, settings: picket::config::settings(&table), extent })
     }
 
     /// Whether a module was named: the native engine then judges something else.

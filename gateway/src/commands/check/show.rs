@@ -69,6 +69,7 @@ fn findings(judgement: &Judgement) -> Value {
             "location": finding.location,
             "value": finding.value,
             "transformations": finding.transformations,
+            "steps": finding.steps.iter().map(|(name, value)| json!({ "transformation": name, "value": value })).collect::<Vec<_>>(),
             "matched": finding.matched,
             "tags": finding.tags,
         })
@@ -142,14 +143,15 @@ fn explained(out: &mut String, finding: &Finding, colour: bool) {
         finding.score,
         finding.message
     );
-    for (name, text) in [
-        ("in", &finding.location),
-        ("value", &finding.value),
-        ("changed by", &finding.transformations),
-        ("matched", &finding.matched),
-    ] {
+    let mut rows = vec![("in", &finding.location), ("value", &finding.value)];
+    match finding.steps.is_empty() {
+        true => rows.push(("changed by", &finding.transformations)),
+        false => rows.extend(finding.steps.iter().map(|(name, value)| (*name, value))),
+    }
+    rows.push(("matched", &finding.matched));
+    for (name, text) in rows {
         if !text.is_empty() {
-            let name = Paint::Faint.apply(&format!("{name:>12}"), colour);
+            let name = Paint::Faint.apply(&format!("{name:>18}"), colour);
             let _infallible = writeln!(out, "{name}  {}", cut(text));
         }
     }

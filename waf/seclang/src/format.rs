@@ -29,6 +29,8 @@ pub const MAGIC: [u8; 4] = *b"PKTS";
 pub const VERSION: u16 = 1;
 /// Bytes before the section table.
 pub const HEADER_LEN: usize = 16;
+/// In [`Action::slot`]: no number, and no name that the action can make up has one.
+pub const MADE_UP16: u16 = u16::MAX - 1;
 /// No rule, slot, set or name.
 pub const NONE: u32 = u32::MAX;
 /// The same in 16 bits.
@@ -404,6 +406,8 @@ pub mod target {
     pub const REGEX: u8 = 1 << 3;
     /// `regex` fits no name in TX that has a number.
     pub const MADE_UP: u8 = 1 << 4;
+    /// `regex` fits whatever begins with `key`, and need not be asked.
+    pub const BEGINS: u8 = 1 << 5;
 }
 
 record! {
@@ -413,7 +417,7 @@ record! {
         kind: u8,
         /// The collection of [`action::SET`] and its like: a [`Variable`](crate::Variable).
         collection: u8,
-        /// For TX and a fixed name: its number, else [`NONE16`].
+        /// For TX and a fixed name: its number, else [`NONE16`] or [`MADE_UP16`].
         slot: u16,
         /// Name of the variable, key of the collection, or text of a `ctl`.
         name: Template,

@@ -31,7 +31,7 @@ impl<'r> Transaction<'r> {
     #[inline(never)]
     fn set_variable(&mut self, action: &Action) {
         let Some(collection) = Variable::from_u8(action.collection) else { return };
-        let in_slot = collection == Variable::Tx && action.slot != NONE16;
+        let in_slot = collection == Variable::Tx && action.slot < MADE_UP16;
         let mut name = Vec::new();
         if !in_slot {
             self.expand(action.name, &mut name);
@@ -54,7 +54,7 @@ impl<'r> Transaction<'r> {
                 let now = if in_slot {
                     self.store.tx.get(usize::from(action.slot)).copied().unwrap_or_default()
                 } else {
-                    self.variable(collection, &name)
+                    self.variable(collection, action.slot, &name)
                 };
                 Value::Int(self.number_of(now).saturating_add(by))
             }
@@ -66,6 +66,7 @@ impl<'r> Transaction<'r> {
             return;
         }
         if collection == Variable::Tx
+            && action.slot != MADE_UP16
             && let Some(slot) = self.tx_slot(&name)
         {
             self.store.tx[slot] = value;
@@ -77,8 +78,9 @@ impl<'r> Transaction<'r> {
         self.store.set_named(collection, &name, value);
     }
 
-    fn variable(&self, collection: Variable, name: &[u8]) -> Value<'r> {
-        match self.tx_slot(name).filter(|_| collection == Variable::Tx) {
+    fn variable(&self, collection: Variable, slot: u16, name: &[u8]) -> Value<'r> {
+        let may_have_number = collection == Variable::Tx && slot != MADE_UP16;
+        match may_have_number.then(|| self.tx_slot(name)).flatten() {
             Some(slot) => self.store.tx.get(slot).copied().unwrap_or_default(),
             None => self.store.named(collection, name),
         }

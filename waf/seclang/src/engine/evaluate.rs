@@ -56,6 +56,7 @@ impl<'r> Transaction<'r> {
     pub(super) fn evaluate_chain(&mut self, head: usize) -> bool {
         let rule = self.rules.hot(head);
         self.matched_vars.clear();
+        self.chained = rule.links != 0;
         self.current = head;
         self.scored = 0;
         if !self.evaluate(head, head, rule) {
@@ -176,7 +177,8 @@ impl<'r> Transaction<'r> {
         // Most keys differ from the pattern at its first letters.
         let beginning = self.rules.text(target.key);
         key.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning))
-            && picket_regex::Regex::new(self.rules.data(target.regex)).is_match(&mut self.cache, key)
+            && (target.flags & target::BEGINS != 0
+                || picket_regex::Regex::new(self.rules.data(target.regex)).is_match(&mut self.cache, key))
     }
 
     /// Whether the rule itself, or a `ctl` before it, leaves a value out.
@@ -427,7 +429,8 @@ impl<'r> Transaction<'r> {
             matched.found = self.capture(value, found);
         }
         self.matched = matched;
-        if self.matched_vars.len() < MAX_MATCHED {
+        // Only the links of a chain can ask for them.
+        if self.chained && self.matched_vars.len() < MAX_MATCHED {
             self.matched_vars.push(matched);
         }
         self.set_variables(&context.rule);

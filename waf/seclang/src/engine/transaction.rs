@@ -80,6 +80,8 @@ pub struct Transaction<'r> {
     pub(super) removed_targets: Vec<(u32, Target)>,
     pub(super) matched: MatchedVar<'r>,
     pub(super) matched_vars: Vec<MatchedVar<'r>>,
+    /// Whether the rule that runs has a chain.
+    pub(super) chained: bool,
     /// The rule that runs, for RULE.
     pub(super) current: usize,
     /// What the rule that runs has added to scores.
@@ -144,6 +146,7 @@ impl<'r> Transaction<'r> {
             removed_targets: Vec::new(),
             matched: MatchedVar::default(),
             matched_vars: Vec::new(),
+            chained: false,
             current: 0,
             scored: 0,
             highest_severity: 255,

@@ -210,6 +210,7 @@ pub(super) fn emit(
         name_records.push(pools.strings.add(name)?);
     }
     pools.mark_made_up(&names);
+    pools.mark_actions(&names);
 
     let mut sections: [Vec<u8>; SECTIONS] = std::array::from_fn(|_| Vec::new());
     let mut put = |section: Section, bytes: Vec<u8>| sections[section as usize] = bytes;

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use picket_seclang::Variable;
 use picket_seclang::format::{
-    Action as ActionRecord, NONE, NONE16, Part, Record, Rule as RuleRecord, Target as TargetRecord,
-    Template as TemplateRecord, Text, action, disruptive, flag, part, processor, target,
+    Action as ActionRecord, MADE_UP16, NONE, NONE16, Part, Record, Rule as RuleRecord,
+    Target as TargetRecord, Template as TemplateRecord, Text, action, disruptive, flag, part, processor,
+    target,
 };
 use picket_seclang::operator::parse_number;
 
@@ -140,10 +141,39 @@ impl Pools {
                 flags |= target::REGEX;
                 let bytes = self.keys.get(pattern).cloned().unwrap_or_default();
                 regex = self.data.add(&bytes)?;
-                key = self.strings.add(&beginning(pattern))?;
+                let beginning = beginning(pattern);
+                if beginning.len() + 1 == pattern.len() {
+                    flags |= target::BEGINS;
+                }
+                key = self.strings.add(&beginning)?;
             }
         }
         Ok(TargetRecord { variable: target.variable as u8, flags, slot, key, regex })
+    }
+
+    /// Marks the actions that set names in TX of which none has a number: none begins as they do.
+    pub fn mark_actions(&mut self, names: &[Vec<u8>]) {
+        for record in self.actions.bytes.chunks_exact_mut(ActionRecord::LEN) {
+            let mut action = ActionRecord::read(record);
+            let parts = self.parts.bytes.get(action.name.first as usize * Part::LEN..).unwrap_or(&[]);
+            let first = Part::read(parts);
+            if action.kind > action::UNSET
+                || action.collection != Variable::Tx as u8
+                || action.slot != NONE16
+                || action.name.parts == 0
+                || first.kind != part::LITERAL
+            {
+                continue;
+            }
+            let (at, len) = (first.text.at as usize, first.text.len as usize);
+            let start = self.strings.bytes.get(at..at + len).unwrap_or(&[]).to_ascii_lowercase();
+            if !names.iter().any(|name| name.starts_with(&start)) {
+                action.slot = MADE_UP16;
+                let mut bytes = Vec::with_capacity(ActionRecord::LEN);
+                action.write(&mut bytes);
+                record.copy_from_slice(&bytes);
+            }
+        }
     }
 
     /// Marks the targets in TX whose patterns fit no name that has a number.

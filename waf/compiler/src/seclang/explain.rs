@@ -288,7 +288,7 @@ impl Reader<'_> {
     fn action(&self, record: &Action) -> String {
         let collection =
             Variable::from_u8(record.collection).map_or("?", Variable::name).to_ascii_lowercase();
-        let name = if record.slot == picket_seclang::format::NONE16 {
+        let name = if record.slot >= picket_seclang::format::MADE_UP16 {
             self.template(record.name)
         } else {
             self.text(self.rules.record(Section::TxNames, usize::from(record.slot)))

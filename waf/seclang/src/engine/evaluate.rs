@@ -121,10 +121,10 @@ impl<'r> Transaction<'r> {
         let mut last_entry = NONE;
         while let Some(candidate) = self.screen.candidate(at) {
             let number = core::mem::replace(&mut at, candidate.next);
-            // Several variants of an entry may be candidates of a rule with multiMatch; it looks at
-            // all of them at once.
-            if multi && candidate.entry == last_entry
-                || !multi && (candidate.pipelines & bit == 0 || candidate.state == State::NoMatch)
+            // Any variant may be one that a rule with multiMatch comes by.
+            if candidate.state == State::NoMatch
+                || !multi && candidate.pipelines & bit == 0
+                || multi && candidate.entry == last_entry
             {
                 continue;
             }
@@ -132,22 +132,22 @@ impl<'r> Transaction<'r> {
             if !self.fits(context, target, entry.variable, Value::Stored(entry.key)) {
                 continue;
             }
-            last_entry = candidate.entry;
             let (key, raw) = (Value::Stored(entry.key), Value::Stored(entry.value));
-            if multi {
-                any |= self.check(context, target.variable, key, raw);
-                continue;
-            }
             let subject = Subject::Value(Value::Stored(candidate.variant));
             let mut found = Found::default();
-            let matches = if candidate.state == State::Match && !captures {
-                true
-            } else {
-                let matches = self.ask(context, subject, &mut found);
+            let known = candidate.state == State::Match && !(captures && !multi);
+            let matches = known || self.ask(context, subject, &mut found);
+            if candidate.state == State::Possible {
                 self.screen.judge(number, matches);
-                matches
-            };
-            if matches == (rule.flags & flag::NEGATED == 0) {
+            }
+            if matches != (rule.flags & flag::NEGATED == 0) {
+                continue;
+            }
+            if multi {
+                // Which of its steps match, and in which order, the pipeline itself tells.
+                last_entry = candidate.entry;
+                any |= self.check(context, target.variable, key, raw);
+            } else {
                 any = true;
                 self.on_match(context, target.variable, false, key, raw, subject, &found);
             }

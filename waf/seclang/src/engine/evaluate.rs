@@ -135,7 +135,7 @@ impl<'r> Transaction<'r> {
             let (key, raw) = (Value::Stored(entry.key), Value::Stored(entry.value));
             let subject = Subject::Value(Value::Stored(candidate.variant));
             let mut found = Found::default();
-            let known = candidate.state == State::Match && !(captures && !multi);
+            let known = candidate.state == State::Match && (multi || !captures);
             let matches = known || self.ask(context, subject, &mut found);
             if candidate.state == State::Possible {
                 self.screen.judge(number, matches);

@@ -1,5 +1,6 @@
 //! Listeners: connections are accepted, spoken to in the right protocol, and seen off.
 
+mod heads;
 mod pace;
 
 use std::net::SocketAddr;
@@ -19,13 +20,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use self::heads::{Fragments, Heads};
 use self::pace::Paced;
 use crate::admin;
 use crate::audit::Audit;
 use crate::config::{AuditSink, Config, ConfigError, Listener, Network};
 use crate::gateway::{BuildError, Gateway};
 use crate::layer::ClientInfo;
-use crate::proxy::{Connection, error_cause, error_chain};
+use crate::proxy::{Connection, HadFragment, error_cause, error_chain};
 use crate::reload::Reloader;
 use crate::tls::{self, TlsError};
 
@@ -337,6 +339,7 @@ where
     let peer = connection.peer.addr;
     let metrics = Arc::clone(&connection.gateway.metrics);
     let begun = Arc::new(AtomicBool::new(false));
+    let fragments = Arc::new(Fragments::default());
 
     let mut builder = auto::Builder::new(TokioExecutor::new());
     match protocol {
@@ -363,13 +366,17 @@ where
 
     let service = {
         let begun = Arc::clone(&begun);
-        service_fn(move |request| {
+        let fragments = Arc::clone(&fragments);
+        service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
             begun.store(true, Relaxed);
+            if fragments.next_has_one() {
+                request.extensions_mut().insert(HadFragment);
+            }
             let connection = connection.clone();
             async move { Ok::<_, std::convert::Infallible>(connection.handle(request).await) }
         })
     };
-    let io = TokioIo::new(Paced::new(stream, listener.body_timeout));
+    let io = TokioIo::new(Paced::new(stream, listener.body_timeout, Heads::new(fragments)));
     let serving = watcher.watch(builder.serve_connection_with_upgrades(io, service).into_owned());
     // hyper's own timer starts when the protocol is known, and a client may keep that to itself.
     let unspoken = async {

@@ -140,8 +140,10 @@ pub(super) fn check(parts: &request::Parts, max_uri: usize, max_header: usize) -
     if host.is_none() && parts.version == Version::HTTP_11 {
         return Err(refusal(StatusCode::BAD_REQUEST, "no Host"));
     }
+    // An empty one is for targets without an authority, which those of HTTP never are (RFC 9110, section
+    // 4.2.1); an absolute target overrules it.
     if let Some(host) = host
-        && !host.is_empty()
+        && !(host.is_empty() && parts.uri.authority().is_some())
         && !host.to_str().is_ok_and(is_authority)
     {
         return Err(refusal(StatusCode::BAD_REQUEST, "Host is no host"));

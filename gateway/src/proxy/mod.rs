@@ -45,6 +45,10 @@ pub(crate) type RouteService = FilterService<Forward>;
 /// The body of whatever a client gets.
 pub(crate) type ProxyBody = Either<ResponseBody<Outbound>, Full<Bytes>>;
 
+/// Marks a request whose target had a fragment, which hyper has cut off.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HadFragment;
+
 /// What the requests of one connection have in common.
 #[derive(Clone)]
 pub(crate) struct Connection {
@@ -77,7 +81,14 @@ impl Connection {
         {
             return refuse(&parts, refusal.status, refusal.why);
         }
+        if parts.extensions.get::<HadFragment>().is_some() {
+            return refuse(&parts, StatusCode::BAD_REQUEST, "the target has a fragment");
+        }
         if parts.method == Method::CONNECT {
+            // RFC 9110, section 9.3.6.
+            if parts.uri.port_u16().is_none() {
+                return refuse(&parts, StatusCode::BAD_REQUEST, "CONNECT without a port");
+            }
             return refuse(&parts, StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not for a reverse proxy");
         }
         let Some(target) =

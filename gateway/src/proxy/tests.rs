@@ -199,6 +199,8 @@ fn ambiguous_heads_are_refused() {
         (Version::HTTP_11, "/", &[host, host], Err(StatusCode::BAD_REQUEST)),
         (Version::HTTP_11, "/", &[("host", "user@example.org")], Err(StatusCode::BAD_REQUEST)),
         (Version::HTTP_11, "/", &[("host", "a b")], Err(StatusCode::BAD_REQUEST)),
+        (Version::HTTP_11, "/", &[("host", "")], Err(StatusCode::BAD_REQUEST)),
+        (Version::HTTP_11, "http://example.org/", &[("host", "")], Ok(())),
         (Version::HTTP_11, "/", &[host, ("transfer-encoding", "Chunked")], Ok(())),
         (
             Version::HTTP_11,

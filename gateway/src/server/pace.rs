@@ -8,18 +8,21 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::heads::Heads;
+
 /// Fails a write that waits longer than the pause: a client that does not read what it asked for
-/// would otherwise hold its request for ever.
+/// would otherwise hold its request for ever. What is read is shown to the follower of heads.
 pub(super) struct Paced<T> {
     io: T,
+    heads: Heads,
     longest_pause: Duration,
     pause: Option<Pin<Box<Sleep>>>,
     waiting: bool,
 }
 
 impl<T> Paced<T> {
-    pub(super) fn new(io: T, longest_pause: Duration) -> Self {
-        Paced { io, longest_pause, pause: None, waiting: false }
+    pub(super) fn new(io: T, longest_pause: Duration, heads: Heads) -> Self {
+        Paced { io, heads, longest_pause, pause: None, waiting: false }
     }
 
     fn paced<R>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
@@ -44,7 +47,10 @@ impl<T: AsyncRead + Unpin> AsyncRead for Paced<T> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buffer);
+        self.heads.read(buffer.filled().get(before..).unwrap_or_default());
+        read
     }
 }
 

@@ -51,3 +51,43 @@ fn a_ruleset_that_states_four_billion_rules_is_no_longer_than_it_is() {
         assert!(transaction.matches().len() <= 1);
     }
 }
+
+/// Ids, messages and locations of the matches of `GET /?a=x`, with folding and without.
+fn outcomes(rules: &str) -> [Vec<(u32, String, String)>; 2] {
+    [true, false].map(|fold| {
+        let configuration = syntax::parse_str("test.conf", &format!("SecRuleEngine On\n{rules}")).unwrap();
+        let blob = compile(configuration, &Options { fold, ..Options::default() }).unwrap().blob;
+        let rules = RuleSet::load(&blob).unwrap();
+        let mut transaction = Transaction::begin(rules, Settings::default(), Box::new(NoServices));
+        transaction.request_head(&RequestHead {
+            target: "/?a=x".into(),
+            end: true,
+            ..RequestHead::default()
+        });
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let matches = transaction.matches().iter();
+        matches.map(|matched| (matched.id, text(&matched.message), text(&matched.location))).collect()
+    })
+}
+
+#[test]
+fn a_chain_that_fails_leaves_what_its_first_link_matched() {
+    let [folded, plain] = outcomes(
+        "SecAction \"id:1,phase:1,nolog,pass,setvar:tx.a=0\"\n\
+         SecRule TX:a \"@eq 0\" \"id:2,phase:1,nolog,pass,chain\"\n\
+         SecRule TX:a \"@eq 1\" \"t:none\"\n\
+         SecAction \"id:3,phase:1,log,pass,msg:'%{MATCHED_VAR_NAME}=%{MATCHED_VAR}'\"\n",
+    );
+    assert_eq!(folded, [(3, "TX:a=0".into(), String::new())]);
+    assert_eq!(folded, plain);
+}
+
+#[test]
+fn a_rule_without_a_condition_matches_nowhere() {
+    let [folded, plain] = outcomes(
+        "SecRule ARGS:a \"@streq x\" \"id:1,phase:2,nolog,pass\"\n\
+         SecAction \"id:2,phase:2,log,pass,msg:'m'\"\n",
+    );
+    assert_eq!(folded, [(2, "m".into(), String::new())]);
+    assert_eq!(folded, plain);
+}

@@ -63,7 +63,9 @@ impl<'r> Transaction<'r> {
             return false;
         }
         let links = usize::from(rule.links);
-        let first = self.matched;
+        // A rule without a condition has looked at nothing: what the last match left is not its own.
+        let unconditional = rule.flags & flag::UNCONDITIONAL != 0;
+        let first = if unconditional { MatchedVar::default() } else { self.matched };
         for link in head + 1..=head + links {
             if !self.evaluate(head, link, self.rules.hot(link)) {
                 return false;

@@ -29,8 +29,9 @@ pub(super) struct Decision {
     pub sets: Vec<(Vec<u8>, Value)>,
 }
 
-/// Judges a rule, its links in turn: what a link sets, the next ones see.
-pub(super) fn decide(rule: &Rule, env: &Env, open: bool) -> Decision {
+/// Judges a rule, its links in turn: what a link sets, the next ones see. If `keeps_matches`, a link that
+/// matches leaves something behind even if it sets nothing.
+pub(super) fn decide(rule: &Rule, env: &Env, open: bool, keeps_matches: bool) -> Decision {
     let mut after = env.clone();
     let mut sets = Vec::new();
     let mut outcome = if open { Outcome::Open } else { Outcome::Matches };
@@ -47,7 +48,7 @@ pub(super) fn decide(rule: &Rule, env: &Env, open: bool) -> Decision {
             Outcome::Matches => {}
         }
         let certain = outcome == Outcome::Matches;
-        touched |= link.capture || !link.actions.is_empty();
+        touched |= keeps_matches || link.capture || !link.actions.is_empty();
         for action in &link.actions {
             apply(action, certain, &mut after, &mut sets);
         }

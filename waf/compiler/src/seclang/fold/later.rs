@@ -63,7 +63,7 @@ impl Folder<'_> {
         // Controls of all later phases, for they may come in any order.
         let everywhere = 0..self.steps.len();
         let open = self.is_tampered(at, everywhere.clone());
-        let decision = decide(&self.steps[at].rule, &self.before[at], open);
+        let decision = decide(&self.steps[at].rule, &self.before[at], open, self.keeps_matches);
         match decision.outcome {
             Outcome::Open => return false,
             Outcome::Fails => {

@@ -185,7 +185,7 @@ impl Folder<'_> {
             let removers = self.removers(at, 0..at);
             let target = self.landing(at, end);
             let Decision { outcome, mut after, sets } =
-                decide(&self.steps[at].rule, &env, self.is_tampered(at, 0..at));
+                decide(&self.steps[at].rule, &env, self.is_tampered(at, 0..at), self.keeps_matches);
             let rule = &self.steps[at].rule;
             let pure = is_pure(rule) && !self.keeps_matches;
             if outcome == Outcome::Fails {

@@ -586,6 +586,11 @@ record! {
         below: u64,
         /// Triggers of this node and of all below it together.
         triggers: u64,
+        /// Byte sets of which each has a byte in a value that anything below can match, whether the
+        /// transformation changes it or not.
+        must: u64,
+        /// Least length of such a value, in bytes.
+        min_len: u16,
         /// The first node behind those below.
         next: u16,
     }
@@ -630,6 +635,8 @@ record! {
         /// Triggers of all nodes on those pipelines together: a value without any such byte has no
         /// other variant.
         triggers: u64,
+        /// Shortest value, in bytes, for which [`TRIGGER_ALWAYS`] among them counts.
+        min_len: u16,
     }
 }
 

@@ -111,7 +111,7 @@ fn set_up(engine: Engine, rules: &Rules, fresh: bool) -> anyhow::Result<Box<dyn 
 }
 
 fn progress(engine: &str, done: usize, total: usize) {
-    if std::io::stderr().is_terminal() && (done % 50 == 0 || done == total) {
+    if std::io::stderr().is_terminal() && (done.is_multiple_of(50) || done == total) {
         let end = if done == total { "\n" } else { "" };
         eprint!("\r{engine}: {done} of {total} tests{end}");
         let _ = std::io::stderr().flush();

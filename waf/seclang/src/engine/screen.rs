@@ -54,13 +54,36 @@ pub(crate) struct Screen<'r> {
     /// The rules that have candidates, one bit each.
     pub todo: Vec<u32>,
     variants: Vec<Variant>,
-    /// The variant of each node.
+    /// The ruleset's nodes, once they are needed, and the variant of each.
+    tree: Vec<Node>,
     nodes: Vec<u16>,
     /// The literals' matchers, `words` for each variant.
     hits: Vec<u32>,
     found: Vec<(u16, u16)>,
     output: Vec<u8>,
+    memo: Memo,
     pub dropped: u32,
+}
+
+/// Which of a slot's silent matchers are possible for values with the same byte sets: most values of
+/// a request are of few kinds.
+#[derive(Debug)]
+struct Memo {
+    /// The byte sets that any silent matcher needs, once they are known.
+    asked: Option<u64>,
+    /// The byte sets and the slot's sets that each place is of.
+    kinds: [(u64, u32); Memo::PLACES],
+    /// `words` for each place.
+    possible: Vec<u32>,
+}
+
+impl Memo {
+    const PLACES: usize = 16;
+
+    fn place(present: u64, sets: u32) -> usize {
+        let mixed = (present ^ u64::from(sets)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 60) as usize
+    }
 }
 
 impl<'r> Screen<'r> {
@@ -77,10 +100,16 @@ impl<'r> Screen<'r> {
             candidates: Vec::new(),
             todo: vec![0; rule_words],
             variants: Vec::new(),
+            tree: Vec::new(),
             nodes: Vec::new(),
             hits: Vec::new(),
             found: Vec::new(),
             output: Vec::new(),
+            memo: Memo {
+                asked: None,
+                kinds: [(0, NONE); Memo::PLACES],
+                possible: vec![0; words * Memo::PLACES],
+            },
             dropped: 0,
         }
     }
@@ -118,7 +147,8 @@ impl<'r> Screen<'r> {
             self.variants.push(Variant::default());
         }
         self.found.clear();
-        if (present | TRIGGER_ALWAYS) & slot.triggers == 0 {
+        let always = if value.len() < usize::from(slot.min_len) { 0 } else { TRIGGER_ALWAYS };
+        if (present | always) & slot.triggers == 0 {
             self.single(rules, scanner, slot, value, present);
         } else {
             self.several(rules, scanner, slot, value, present);
@@ -144,9 +174,11 @@ impl<'r> Screen<'r> {
         if value.len() > 1 {
             scanner.scan(value, &mut self.hits);
         }
+        let place = self.silent(rules, slot, present) * words;
+        let silent = self.memo.possible.get(place..).unwrap_or(&[]);
         let set = rules.matcher_set(slot.sets as usize, words);
-        for (at, ((&hits, silent), set)) in self.hits.iter().zip(self.silent).zip(set).enumerate() {
-            let mut word = (hits | u32::from_le_bytes(*silent)) & u32::from_le_bytes(*set);
+        for (at, ((&hits, &silent), set)) in self.hits.iter().zip(silent).zip(set).enumerate() {
+            let mut word = hits & u32::from_le_bytes(*set) | silent;
             while word != 0 {
                 let matcher = at * 32 + word.trailing_zeros() as usize;
                 word &= word - 1;
@@ -183,22 +215,73 @@ impl<'r> Screen<'r> {
             if variant.own == 0 {
                 continue;
             }
+            let (present, len, own) = (variant.present, bytes.len(), variant.own);
+            let place = self.silent(rules, slot, present) * words;
+            let silent = self.memo.possible.get(place..).unwrap_or(&[]);
             let hits = self.hits.get(number * words..).unwrap_or(&[]);
             let union = rules.matcher_set(slot.sets as usize, words);
-            for (at, ((&hits, silent), set)) in hits.iter().zip(self.silent).zip(union).enumerate() {
-                let mut word = (hits | u32::from_le_bytes(*silent)) & u32::from_le_bytes(*set);
+            for (at, ((&hits, &silent), set)) in hits.iter().zip(silent).zip(union).enumerate() {
+                let mut word = hits & u32::from_le_bytes(*set) | silent;
                 while word != 0 {
                     let bit = word.trailing_zeros();
                     let matcher = at * 32 + bit as usize;
                     word &= word - 1;
-                    if is_possible(rules, matcher, variant.present, bytes.len())
-                        && is_behind(rules, slot, variant.own, words, matcher)
+                    if is_possible(rules, matcher, present, len)
+                        && is_behind(rules, slot, own, words, matcher)
                     {
                         self.found.push((matcher as u16, number as u16));
                     }
                 }
             }
         }
+    }
+
+    /// The place in the memo where the slot's silent matchers stand that values of these byte sets can
+    /// match.
+    fn silent(&mut self, rules: &RuleSet<'r>, slot: &Slot, present: u64) -> usize {
+        let asked = match self.memo.asked {
+            Some(asked) => asked,
+            None => self.asked(rules),
+        };
+        let present = present & asked;
+        let place = Memo::place(present, slot.sets);
+        if self.memo.kinds[place] == (present, slot.sets) {
+            return place;
+        }
+        let words = self.words;
+        self.memo.kinds[place] = (present, slot.sets);
+        let set = rules.matcher_set(slot.sets as usize, words);
+        for (at, (silent, set)) in self.silent.iter().zip(set).enumerate() {
+            let all = u32::from_le_bytes(*silent) & u32::from_le_bytes(*set);
+            let mut possible = all;
+            let mut rest = all;
+            while rest != 0 {
+                let bit = rest.trailing_zeros();
+                rest &= rest - 1;
+                if !is_possible(rules, at * 32 + bit as usize, present, usize::MAX) {
+                    possible &= !(1 << bit);
+                }
+            }
+            if let Some(word) = self.memo.possible.get_mut(place * words + at) {
+                *word = possible;
+            }
+        }
+        place
+    }
+
+    /// The byte sets that silent matchers need.
+    #[inline(never)]
+    fn asked(&mut self, rules: &RuleSet<'r>) -> u64 {
+        let mut asked = 0;
+        for (at, silent) in self.silent.iter().enumerate() {
+            let mut rest = u32::from_le_bytes(*silent);
+            while rest != 0 {
+                asked |= rules.matcher(at * 32 + rest.trailing_zeros() as usize).needs;
+                rest &= rest - 1;
+            }
+        }
+        self.memo.asked = Some(asked);
+        asked
     }
 
     /// Gives every node on the slot's pipelines its variant, and returns how many variants there are.
@@ -210,22 +293,30 @@ impl<'r> Screen<'r> {
         value: &[u8],
         present: u64,
     ) -> usize {
-        let nodes = rules.count::<Node>(Section::Nodes);
-        if self.nodes.len() < nodes {
-            self.nodes.resize(nodes, 0);
+        if self.tree.is_empty() {
+            // Read once: a form has a hundred values, and each walks them.
+            self.tree.extend(
+                (0..rules.count::<Node>(Section::Nodes)).map(|at| rules.record::<Node>(Section::Nodes, at)),
+            );
+            self.nodes.resize(self.tree.len(), 0);
         }
-        let root: Node = rules.record(Section::Nodes, 0);
         let variant = &mut self.variants[0];
-        variant.own = root.own & slot.pipelines;
+        variant.own = self.tree.first().map_or(0, |root: &Node| root.own) & slot.pipelines;
         variant.like = 0;
         variant.present = present;
         let mut count = 1;
         let mut at = 1;
-        while at < nodes {
-            let node: Node = rules.record(Section::Nodes, at);
+        while let Some(&node) = self.tree.get(at) {
             let parent = self.nodes.get(usize::from(node.parent)).copied().unwrap_or(0);
             let below = node.below & slot.pipelines;
-            let seen = self.variants[usize::from(parent)].present | TRIGGER_ALWAYS;
+            let above = &self.variants[usize::from(parent)];
+            let seen = above.present | TRIGGER_ALWAYS;
+            let len = if parent == 0 { value.len() } else { above.bytes.len() };
+            if node.must & !seen != 0 || len < usize::from(node.min_len) {
+                // Nothing below can match.
+                at = usize::from(node.next).max(at + 1);
+                continue;
+            }
             if below == 0 || seen & node.triggers == 0 {
                 // Nothing changes from here on down.
                 self.variants[usize::from(parent)].own |= below;

@@ -31,7 +31,7 @@ use super::{Options, scan};
 use crate::regex::Representation;
 use matchers::Matchers;
 use needs::ByteSets;
-use pipelines::{Pipelines, records};
+use pipelines::{Pipelines, Wants, records};
 use pool::{BitSets, Bytes, Runs};
 use rules::{Place, Placed, Pools, TxNames};
 use slots::Slots;
@@ -162,7 +162,12 @@ pub(super) fn emit(
         keys,
     };
     pools.rule_sets.add([always.iter().copied()])?;
-    let tree = pipelines.tree(scanned_pipelines, &sets, &mut pools.data)?;
+    let wants: Vec<Wants> = slots
+        .behind(scanned_pipelines)
+        .iter()
+        .map(|behind| Wants::of(behind.iter().map(|&number| &list[number]), &sets))
+        .collect();
+    let tree = pipelines.tree(&wants, &sets, &mut pools.data)?;
     let mut matcher_sets = BitSets::new(scanned_matchers);
     let silent: Vec<usize> =
         (0..scanned_matchers).filter(|&number| list[number].literals.is_none()).collect();

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use picket_seclang::format::{MAX_PIPELINES, Node, Pipeline, Record};
+use picket_seclang::format::{MAX_PIPELINES, Node, Pipeline, Record, TRIGGER_ALWAYS};
 use picket_seclang::transform::Transformation;
 
 use super::super::error::{Error, fit};
+use super::matchers::Matcher;
 use super::needs::ByteSets;
 use super::pool::Bytes;
+use crate::regex::ByteSet;
 
 /// Transformation lists in the order of their numbers; those that have bits come first.
 #[derive(Default)]
@@ -48,16 +50,18 @@ impl Pipelines {
         self.lists.iter().take(count).flatten().copied().collect()
     }
 
-    /// Builds the tree over all lists; the first `scanned` have bits.
-    pub fn tree(&self, scanned: usize, sets: &ByteSets, data: &mut Bytes) -> Result<Tree, Error> {
-        let mut nodes = vec![Node::default()];
+    /// Builds the tree over all lists. The first ones have bits, as many as there are `wants`: what
+    /// the matchers behind them ask of a value.
+    pub fn tree(&self, wants: &[Wants], sets: &ByteSets, data: &mut Bytes) -> Result<Tree, Error> {
+        let scanned = wants.len();
+        let mut nodes = vec![Node { must: u64::MAX, min_len: u16::MAX, ..Node::default() }];
         let mut children: HashMap<(usize, u8), usize> = HashMap::new();
         let mut pipelines = Vec::new();
-        let mut triggers = Vec::new();
+        let mut paths = Vec::new();
         for (number, list) in self.lists.iter().enumerate() {
             let bit = if number < scanned { 1u64 << number } else { 0 };
             let mut at = 0;
-            let mut path = 0;
+            let mut path = vec![0];
             nodes[0].below |= bit;
             for &transformation in list {
                 let next = nodes.len();
@@ -69,25 +73,126 @@ impl Pipelines {
                         parent,
                         transformation: transformation as u8,
                         trigger,
+                        must: u64::MAX,
+                        min_len: u16::MAX,
                         ..Node::default()
                     });
                 }
                 nodes[at].below |= bit;
-                path |= nodes[at].trigger;
+                path.push(at);
             }
             nodes[at].own |= bit;
-            triggers.push(path);
+            if let Some(wants) = wants.get(number) {
+                nodes[at].must &= wants.must;
+                nodes[at].min_len = nodes[at].min_len.min(wants.min_len);
+            }
+            paths.push(path);
             let bytes: Vec<u8> = list.iter().map(|&transformation| transformation as u8).collect();
             pipelines.push(Pipeline {
                 node: fit("nodes", at, usize::from(u16::MAX))?,
                 transformations: data.add(&bytes)?,
             });
         }
+        // Parents stand before their children: from the end on, everything below a node is known.
+        for number in (1..nodes.len()).rev() {
+            let node = &mut nodes[number];
+            let through = Through::of(Transformation::from_u8(node.transformation));
+            node.must &= through.kept(sets);
+            node.min_len = through.least(node.min_len);
+            let (must, min_len, parent) = (node.must, node.min_len, usize::from(node.parent));
+            nodes[parent].must &= must;
+            nodes[parent].min_len = nodes[parent].min_len.min(min_len);
+        }
+        nodes[0].must = 0;
+        nodes[0].min_len = 0;
+        let triggers = paths.iter().map(|path| Triggers::of(path.iter().map(|&at| &nodes[at]))).collect();
         let order = preorder(&nodes);
         for pipeline in &mut pipelines {
             pipeline.node = order.places[usize::from(pipeline.node)];
         }
         Ok(Tree { nodes: order.nodes, pipelines, triggers })
+    }
+}
+
+/// What a value must have for any of some matchers to be possible.
+pub(super) struct Wants {
+    /// Byte sets of which each has a byte in it.
+    must: u64,
+    min_len: u16,
+}
+
+impl Wants {
+    /// What all of `matchers` ask for.
+    pub fn of<'m>(matchers: impl Iterator<Item = &'m Matcher>, sets: &ByteSets) -> Self {
+        matchers.fold(Wants { must: u64::MAX, min_len: u16::MAX }, |wants, matcher| Wants {
+            must: wants.must & sets.needs(&matcher.needs),
+            min_len: wants.min_len.min(u16::try_from(matcher.min_len).unwrap_or(u16::MAX)),
+        })
+    }
+}
+
+/// What is known of a transformation's input when something is known of its output.
+struct Through {
+    /// Bytes that it may write though they are not in its input; `None`: any.
+    writes: Option<&'static [u8]>,
+    /// Whether it writes letters in lower, or upper, case that were in the other.
+    folds: Option<fn(&u8) -> u8>,
+    /// Bytes of output for so many of input, at most.
+    grows: Option<(u32, u32)>,
+}
+
+impl Through {
+    fn of(transformation: Option<Transformation>) -> Self {
+        use Transformation as T;
+        let (writes, grows): (Option<&'static [u8]>, _) = match transformation {
+            Some(T::RemoveNulls | T::RemoveWhitespace | T::Trim | T::TrimLeft | T::TrimRight) => {
+                (Some(b""), Some((1, 1)))
+            }
+            Some(T::Lowercase | T::Uppercase) => (Some(b""), Some((1, 1))),
+            Some(T::CompressWhitespace | T::CmdLine | T::ReplaceNulls) => (Some(b" "), Some((1, 1))),
+            Some(T::ReplaceComments) => (Some(b" "), Some((1, 1))),
+            Some(T::RemoveCommentsChar | T::NormalizePath) => (Some(b""), Some((1, 1))),
+            Some(T::NormalizePathWin) => (Some(b"/"), Some((1, 1))),
+            Some(
+                T::HtmlEntityDecode
+                | T::UrlDecode
+                | T::UrlDecodeUni
+                | T::JsDecode
+                | T::CssDecode
+                | T::EscapeSeqDecode,
+            ) => (None, Some((1, 1))),
+            Some(T::Base64Decode) => (None, Some((3, 4))),
+            _ => (None, None),
+        };
+        let folds: Option<fn(&u8) -> u8> = match transformation {
+            Some(T::Lowercase | T::CmdLine) => Some(u8::to_ascii_lowercase),
+            Some(T::Uppercase) => Some(u8::to_ascii_uppercase),
+            _ => None,
+        };
+        Through { writes, folds, grows }
+    }
+
+    /// The sets that have no byte in its output if they have none in its input.
+    fn kept(&self, sets: &ByteSets) -> u64 {
+        let Some(writes) = self.writes else { return 0 };
+        let keeps = |set: &ByteSet| {
+            !writes.iter().any(|&byte| set.contains(byte))
+                && self.folds.is_none_or(|fold| {
+                    (0..=255).all(|byte: u8| set.contains(byte) || !set.contains(fold(&byte)))
+                })
+        };
+        sets.sets.iter().enumerate().fold(0, |bits, (number, set)| bits | u64::from(keeps(set)) << number)
+    }
+
+    /// The least length of its input if its output, or its input unchanged, has at least `len` bytes.
+    fn least(&self, len: u16) -> u16 {
+        match self.grows {
+            // A last group that is not whole counts as one.
+            Some((output, input)) => {
+                u16::try_from(u32::from(len) * input / output).unwrap_or(u16::MAX).min(len)
+            }
+            None => 0,
+        }
     }
 }
 
@@ -131,8 +236,29 @@ fn preorder(nodes: &[Node]) -> Preorder {
 pub(super) struct Tree {
     pub nodes: Vec<Node>,
     pub pipelines: Vec<Pipeline>,
-    /// For each pipeline, the triggers of its transformations together.
-    pub triggers: Vec<u64>,
+    pub triggers: Vec<Triggers>,
+}
+
+/// What makes a pipeline change a value.
+pub(super) struct Triggers {
+    /// The triggers of its transformations together.
+    pub sets: u64,
+    /// The least length of a value for which it is of use to run one that changes any.
+    pub always_from: Option<u16>,
+}
+
+impl Triggers {
+    fn of<'n>(nodes: impl Iterator<Item = &'n Node>) -> Self {
+        let mut triggers = Triggers { sets: 0, always_from: None };
+        // What is longer, or has other bytes, than its own input had comes of a trigger before it.
+        for node in nodes {
+            triggers.sets |= node.trigger;
+            if node.trigger & TRIGGER_ALWAYS != 0 && triggers.always_from.is_none() {
+                triggers.always_from = Some(node.min_len);
+            }
+        }
+        triggers
+    }
 }
 
 /// Records one behind the other.

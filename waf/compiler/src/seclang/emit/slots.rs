@@ -7,6 +7,7 @@ use picket_seclang::format::{NONE16, Slot, VariableInfo};
 
 use super::super::error::{Error, fit};
 use super::super::syntax::{Selector, Target, TargetMode};
+use super::pipelines::Triggers;
 use super::pool::{BitSets, Bytes};
 
 /// What looks at a value: pipelines, and the matchers behind each.
@@ -59,10 +60,22 @@ impl Slots {
         }
     }
 
+    /// The matchers behind each of the first `count` pipelines, whatever they look at.
+    pub fn behind(&self, count: usize) -> Vec<BTreeSet<usize>> {
+        let mut behind = vec![BTreeSet::new(); count];
+        let keyed = self.keyed.values().flat_map(BTreeMap::values);
+        for (&pipeline, matchers) in self.general.values().chain(keyed).flatten() {
+            if let Some(behind) = behind.get_mut(pipeline) {
+                behind.extend(matchers);
+            }
+        }
+        behind
+    }
+
     /// The records of variables and slots.
     pub fn emit(
         self,
-        triggers: &[u64],
+        triggers: &[Triggers],
         strings: &mut Bytes,
         sets: &mut BitSets,
     ) -> Result<(Vec<VariableInfo>, Vec<Slot>), Error> {
@@ -97,18 +110,18 @@ impl Slots {
 fn slot(
     key: &[u8],
     watchers: &Watchers,
-    triggers: &[u64],
+    triggers: &[Triggers],
     strings: &mut Bytes,
     sets: &mut BitSets,
 ) -> Result<Slot, Error> {
+    let of = || watchers.keys().filter_map(|&pipeline| triggers.get(pipeline));
     let any: BTreeSet<usize> = watchers.values().flatten().copied().collect();
     let all = std::iter::once(&any).chain(watchers.values());
     Ok(Slot {
         key: strings.add(key)?,
         pipelines: watchers.keys().fold(0, |bits, &pipeline| bits | 1 << pipeline),
         sets: sets.add(all.map(|set| set.iter().copied()))?,
-        triggers: watchers
-            .keys()
-            .fold(0, |bits, &pipeline| bits | triggers.get(pipeline).copied().unwrap_or(0)),
+        triggers: of().fold(0, |bits, triggers| bits | triggers.sets),
+        min_len: of().filter_map(|triggers| triggers.always_from).min().unwrap_or(0),
     })
 }

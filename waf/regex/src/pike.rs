@@ -141,15 +141,18 @@ impl Search<'_, '_> {
 }
 
 /// The leftmost match, of those the one the pattern prefers. Fills as many groups as there are
-/// `slots`; `false` leaves them untouched.
+/// `slots`; `false` leaves them untouched. The pattern has `groups`, the whole match included.
 #[inline(never)]
 pub(crate) fn captures(
     nfa: &Nfa<'_>,
+    groups: usize,
     threads: &mut Threads,
     haystack: &[u8],
     slots: &mut [Option<Range<usize>>],
 ) -> bool {
-    let groups = slots.len().clamp(1, MAX_GROUPS);
+    // What the pattern does not have is not carried.
+    let groups = slots.len().min(groups).clamp(1, MAX_GROUPS);
+    threads.stack.reserve(16);
     let search = Search { nfa, map: nfa.class_map(), haystack, width: 2 * groups - 1 };
     let mut found: Option<(Slots, usize)> = None;
     threads.next.clear();

@@ -73,18 +73,20 @@ impl<'a> Regex<'a> {
         })
     }
 
+    #[inline]
     fn table(&self) -> Option<Table<'a>> {
-        let flags = self.flags();
+        // One check for the whole head.
+        let (head, rest) = self.bytes.split_first_chunk::<HEADER>()?;
+        let flags = if head[0] == VERSION { head[1] } else { 0 };
         if flags & TABLE == 0 {
             return None;
         }
-        let rest = self.bytes.get(HEADER..)?;
         let (map, rest) = rest.split_first_chunk::<256>()?;
         Some(Table {
             map,
-            bytes: rest.get(..self.u32(12) as usize)?,
-            columns: usize::from(self.u16(10)),
-            start: self.u16(16),
+            bytes: rest.get(..u32::from_le_bytes([head[12], head[13], head[14], head[15]]) as usize)?,
+            columns: usize::from(u16::from_le_bytes([head[10], head[11]])),
+            start: u16::from_le_bytes([head[16], head[17]]),
             wide: flags & WIDE != 0,
             end_column: flags & END_COLUMN != 0,
         })
@@ -118,8 +120,11 @@ impl<'a> Regex<'a> {
     /// groups without part in the match are `None`. `false` (slots untouched) without a match, and for a
     /// regex compiled without captures.
     pub fn captures(&self, cache: &mut Cache, haystack: &[u8], slots: &mut [Option<Range<usize>>]) -> bool {
-        let Some(nfa) = self.nfa() else { return false };
         // What the table refuses, or the lazy automaton, need not be searched with positions.
-        self.is_match(cache, haystack) && pike::captures(&nfa, &mut cache.threads, haystack, slots)
+        if !self.is_match(cache, haystack) {
+            return false;
+        }
+        let Some(nfa) = self.nfa() else { return false };
+        pike::captures(&nfa, self.groups(), &mut cache.threads, haystack, slots)
     }
 }

@@ -32,10 +32,16 @@ impl<'r> Transaction<'r> {
     fn set_variable(&mut self, action: &Action) {
         let Some(collection) = Variable::from_u8(action.collection) else { return };
         let in_slot = collection == Variable::Tx && action.slot < MADE_UP16;
-        let mut name = Vec::new();
+        let mut name = core::mem::take(&mut self.name);
+        name.clear();
         if !in_slot {
             self.expand(action.name, &mut name);
         }
+        self.set_named(action, collection, in_slot, &name);
+        self.name = name;
+    }
+
+    fn set_named(&mut self, action: &Action, collection: Variable, in_slot: bool, name: &[u8]) {
         let value = match action.kind {
             action::UNSET => Value::None,
             action::SET => self.value_of(action.value),
@@ -54,7 +60,7 @@ impl<'r> Transaction<'r> {
                 let now = if in_slot {
                     self.store.tx.get(usize::from(action.slot)).copied().unwrap_or_default()
                 } else {
-                    self.variable(collection, action.slot, &name)
+                    self.variable(collection, action.slot, name)
                 };
                 Value::Int(self.number_of(now).saturating_add(by))
             }
@@ -67,7 +73,7 @@ impl<'r> Transaction<'r> {
         }
         if collection == Variable::Tx
             && action.slot != MADE_UP16
-            && let Some(slot) = self.tx_slot(&name)
+            && let Some(slot) = self.tx_slot(name)
         {
             self.store.tx[slot] = value;
             return;
@@ -75,7 +81,7 @@ impl<'r> Transaction<'r> {
         if collection.is_persistent() && !self.touch_collection(collection) {
             return;
         }
-        self.store.set_named(collection, &name, value);
+        self.store.set_named(collection, name, value);
     }
 
     fn variable(&self, collection: Variable, slot: u16, name: &[u8]) -> Value<'r> {

@@ -43,9 +43,8 @@ enum Argument<'r> {
 
 impl<'r> Transaction<'r> {
     /// Whether the rule's operator, without its negation, matches a value.
-    pub(super) fn ask(&mut self, context: &Context, subject: Subject<'r>, found: &mut Found) -> bool {
+    pub(super) fn ask(&mut self, context: &Context, subject: Subject<'r>, found: Option<&mut Found>) -> bool {
         let argument = self.argument(context.argument);
-        let capture = context.rule.flags & (flag::CAPTURE | flag::NEGATED) == flag::CAPTURE;
         let mut digits = Digits::default();
         if let operator::EQ..=operator::LT = context.operator {
             let value = match subject {
@@ -75,8 +74,7 @@ impl<'r> Transaction<'r> {
             Argument::Expanded => &self.argument,
         };
         let data = self.rules.data(context.data);
-        let captured = if capture { Some(found) } else { None };
-        judge(&mut self.cache, context.operator, data, value, argument, captured)
+        judge(&mut self.cache, context.operator, data, value, argument, found)
     }
 
     /// The argument's text, which is not copied where it is one piece.

@@ -2,7 +2,7 @@
 
 use super::confirm::Found;
 use super::screen::State;
-use super::store::{Digits, Value, covers, parts};
+use super::store::{Digits, Value, covers, halves, parts};
 use super::transaction::Transaction;
 use crate::Variable;
 use crate::format::*;
@@ -49,6 +49,8 @@ pub(crate) struct Context {
     pub number: i64,
     /// Whether any of its values may be left out.
     pub excludes: bool,
+    /// The variables of which its own exclusions take values, one bit each.
+    pub excluded: [u32; 8],
 }
 
 impl<'r> Transaction<'r> {
@@ -86,7 +88,7 @@ impl<'r> Transaction<'r> {
             return true;
         }
         let matcher = self.rules.matcher(usize::from(rule.matcher));
-        let context = Context {
+        let mut context = Context {
             index,
             head,
             rule,
@@ -95,7 +97,12 @@ impl<'r> Transaction<'r> {
             argument: matcher.argument,
             number: matcher.number,
             excludes: rule.flags & flag::EXCLUDES != 0 || !self.removed_targets.is_empty(),
+            excluded: [0; 8],
         };
+        if rule.flags & flag::EXCLUDES != 0 {
+            self.note_exclusions(&mut context);
+        }
+        let context = context;
         let scanned = rule.flags & (flag::SCANNED | flag::LINK) == flag::SCANNED;
         let mut any = false;
         for at in 0..usize::from(rule.target_count) {
@@ -112,12 +119,29 @@ impl<'r> Transaction<'r> {
         any
     }
 
+    #[inline(never)]
+    fn note_exclusions(&self, context: &mut Context) {
+        for at in 0..usize::from(context.rule.target_count) {
+            let target = self.rules.target(context.rule.targets as usize + at);
+            if target.flags & target::EXCLUDE != 0 {
+                let (one, other) = halves(target.variable);
+                for variable in [target.variable, one, other] {
+                    context.excluded[usize::from(variable / 32)] |= 1 << (variable % 32);
+                }
+            }
+        }
+    }
+
     /// A target of a scanned rule: its candidates.
     fn evaluate_candidates(&mut self, context: &Context, target: &Target) -> bool {
         let rule = &context.rule;
         let multi = rule.flags & flag::MULTI_MATCH != 0;
         let bit = 1u64 << (rule.pipeline % 64);
         let captures = rule.flags & flag::CAPTURE != 0;
+        let (one, other) = halves(target.variable);
+        if self.store.is_absent(one) && self.store.is_absent(other) {
+            return false;
+        }
         let mut any = false;
         let mut at = self.screen.first(rule.matcher);
         let mut last_entry = NONE;
@@ -131,14 +155,16 @@ impl<'r> Transaction<'r> {
                 continue;
             }
             let entry = self.store.entry(candidate.entry);
-            if !self.fits(context, target, entry.variable, Value::Stored(entry.key)) {
+            if entry.variable != one && entry.variable != other
+                || !self.has_key(target, Value::Stored(entry.key))
+                || self.is_excluded(context, entry.variable, Value::Stored(entry.key))
+            {
                 continue;
             }
             let (key, raw) = (Value::Stored(entry.key), Value::Stored(entry.value));
             let subject = Subject::Value(Value::Stored(candidate.variant));
-            let mut found = Found::default();
             let known = candidate.state == State::Match && (multi || !captures);
-            let matches = known || self.ask(context, subject, &mut found);
+            let matches = known || self.ask(context, subject, None);
             if candidate.state == State::Possible {
                 self.screen.judge(number, matches);
             }
@@ -151,7 +177,7 @@ impl<'r> Transaction<'r> {
                 any |= self.check(context, target.variable, key, raw);
             } else {
                 any = true;
-                self.on_match(context, target.variable, false, key, raw, subject, &found);
+                self.matches_at(context, target.variable, false, key, raw, subject);
             }
         }
         any
@@ -165,10 +191,13 @@ impl<'r> Transaction<'r> {
     }
 
     /// Whether a key is the one that a target asks for, if it asks for one.
+    #[inline]
     fn has_key(&mut self, target: &Target, key: Value<'r>) -> bool {
-        if target.flags & (target::KEY | target::REGEX) == 0 {
-            return true;
-        }
+        target.flags & (target::KEY | target::REGEX) == 0 || self.is_key(target, key)
+    }
+
+    #[inline(never)]
+    fn is_key(&mut self, target: &Target, key: Value<'r>) -> bool {
         let mut digits = Digits::default();
         let key = self.store.text(key, &mut digits);
         if target.flags & target::KEY != 0 {
@@ -184,10 +213,16 @@ impl<'r> Transaction<'r> {
     }
 
     /// Whether the rule itself, or a `ctl` before it, leaves a value out.
+    #[inline]
     fn is_excluded(&mut self, context: &Context, variable: u8, key: Value<'r>) -> bool {
-        if !context.excludes {
-            return false;
-        }
+        context.excludes
+            && (context.excluded[usize::from(variable / 32)] >> (variable % 32) & 1 != 0
+                || !self.removed_targets.is_empty())
+            && self.is_left_out(context, variable, key)
+    }
+
+    #[inline(never)]
+    fn is_left_out(&mut self, context: &Context, variable: u8, key: Value<'r>) -> bool {
         let rule = &context.rule;
         for at in 0..usize::from(rule.target_count) {
             let target = self.rules.target(rule.targets as usize + at);
@@ -227,6 +262,16 @@ impl<'r> Transaction<'r> {
                 return self.check_as(context, target.variable, true, key, Value::Int(i64::from(there)));
             }
             return there && self.check(context, target.variable, key, value);
+        }
+        if counts
+            && !context.excludes
+            && target.flags & (target::KEY | target::REGEX) == 0
+            && variable.is_collection()
+            && is_stored(variable)
+        {
+            let count = Value::Int(i64::from(self.store.count(variable)));
+            let key = Value::Fixed(self.rules.text(target.key));
+            return self.check_as(context, target.variable, true, key, count);
         }
         if counts {
             let mut count = 0;
@@ -279,6 +324,10 @@ impl<'r> Transaction<'r> {
                     let mut at = self.store.first(*part);
                     while let Some((next, entry)) = self.store.step(at) {
                         at = next;
+                        // Most are told by the length.
+                        if target.flags & target::KEY != 0 && entry.key.len != target.key.len {
+                            continue;
+                        }
                         let key = Value::Stored(entry.key);
                         if self.fits(context, target, entry.variable, key) {
                             any |= visit(self, key, Value::Stored(entry.value));
@@ -397,12 +446,29 @@ impl<'r> Transaction<'r> {
         raw: Value<'r>,
         subject: Subject<'r>,
     ) -> bool {
-        let mut found = Found::default();
-        if self.ask(context, subject, &mut found) != (context.rule.flags & flag::NEGATED == 0) {
+        if self.ask(context, subject, None) != (context.rule.flags & flag::NEGATED == 0) {
             return false;
         }
-        self.on_match(context, variable, count, key, raw, subject, &found);
+        self.matches_at(context, variable, count, key, raw, subject);
         true
+    }
+
+    /// A value matches: what the operator found in it is asked for only now.
+    #[inline(never)]
+    fn matches_at(
+        &mut self,
+        context: &Context,
+        variable: u8,
+        count: bool,
+        key: Value<'r>,
+        raw: Value<'r>,
+        subject: Subject<'r>,
+    ) {
+        let mut found = Found::default();
+        if context.rule.flags & (flag::CAPTURE | flag::NEGATED) == flag::CAPTURE {
+            self.ask(context, subject, Some(&mut found));
+        }
+        self.on_match(context, variable, count, key, raw, subject, &found);
     }
 
     /// What happens at each value that matches: captures, MATCHED_VAR and its like, `setvar`.

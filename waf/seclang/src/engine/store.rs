@@ -67,6 +67,8 @@ pub(crate) struct Store<'r> {
     entries: Vec<Entry>,
     /// First and last entry of each variable.
     chains: [(u32, u32); Variable::COUNT],
+    /// How many each has.
+    counts: [u32; Variable::COUNT],
     /// TX by number.
     pub tx: Vec<Value<'r>>,
     pub named: Vec<Named<'r>>,
@@ -80,6 +82,7 @@ impl<'r> Store<'r> {
             arena: Vec::new(),
             entries: Vec::new(),
             chains: [(NONE, NONE); Variable::COUNT],
+            counts: [0; Variable::COUNT],
             tx: vec![Value::None; tx],
             named: Vec::new(),
             dropped: 0,
@@ -135,6 +138,7 @@ impl<'r> Store<'r> {
             entry.next = number;
         }
         *last = number;
+        self.counts[variable as usize] += 1;
         Some(number)
     }
 
@@ -147,6 +151,18 @@ impl<'r> Store<'r> {
     #[inline]
     pub fn first(&self, variable: Variable) -> u32 {
         self.chains[variable as usize].0
+    }
+
+    /// How many values a variable has, all keys together.
+    #[inline]
+    pub fn count(&self, variable: Variable) -> u32 {
+        parts(variable).iter().map(|part| self.counts[*part as usize]).sum()
+    }
+
+    /// Whether a variable has no value, by its number.
+    #[inline]
+    pub fn is_absent(&self, variable: u8) -> bool {
+        self.chains.get(usize::from(variable)).is_none_or(|chain| chain.0 == NONE)
     }
 
     /// The number behind that one, and its entry.
@@ -227,6 +243,18 @@ pub(crate) fn parts(variable: Variable) -> &'static [Variable] {
         Variable::ArgsNames => &[Variable::ArgsGetNames, Variable::ArgsPostNames],
         // A slice of one, without a table of its own for each variable.
         _ => Variable::ALL.get(variable as usize..variable as usize + 1).unwrap_or(&[]),
+    }
+}
+
+/// The numbers of the variables that a variable's values are stored under; one twice, if that is all.
+#[inline]
+pub(crate) fn halves(asked: u8) -> (u8, u8) {
+    const ARGS: u8 = Variable::Args as u8;
+    const NAMES: u8 = Variable::ArgsNames as u8;
+    match asked {
+        ARGS => (Variable::ArgsGet as u8, Variable::ArgsPost as u8),
+        NAMES => (Variable::ArgsGetNames as u8, Variable::ArgsPostNames as u8),
+        _ => (asked, asked),
     }
 }
 

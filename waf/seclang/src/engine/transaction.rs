@@ -118,6 +118,8 @@ pub struct Transaction<'r> {
 
     /// The argument of an operator, with its macros replaced.
     pub(super) argument: Vec<u8>,
+    /// The name of a variable that an action sets.
+    pub(super) name: Vec<u8>,
     /// Values on their way through a pipeline.
     pub(super) work: [Vec<u8>; 2],
 }
@@ -177,6 +179,7 @@ impl<'r> Transaction<'r> {
             response_inspected: false,
             response_length: 0,
             argument: Vec::new(),
+            name: Vec::new(),
             work: [Vec::new(), Vec::new()],
             rules,
             meta,

@@ -7,8 +7,10 @@ use crate::process::{Cargo, Failure};
 use crate::toolchain::{BOARD, GUEST, ensure_component, ensure_target};
 use crate::{guests, tree};
 
-/// The WAF module must not be larger, in bytes: it is what an edge box downloads and compiles.
+/// Modules must not be larger, in bytes: they are what an edge box downloads and compiles.
 const WAF_MODULE_LIMIT: u64 = 200 * 1024;
+/// The same without a ruleset.
+const SECLANG_MODULE_LIMIT: u64 = 288 * 1024;
 
 struct Step {
     name: &'static str,
@@ -81,31 +83,39 @@ fn format() -> Result<(), Failure> {
 fn guests() -> Result<(), Failure> {
     let modules = guests::build()?;
     print!("{}", guests::table(&modules));
-    let waf = guests::waf_module();
-    match modules.iter().find(|module| module.path == waf) {
-        Some(module) if module.bytes > WAF_MODULE_LIMIT => Err(Failure::new(format!(
-            "the WAF module has {} bytes; {WAF_MODULE_LIMIT} are allowed",
-            module.bytes
-        ))),
-        _ => Ok(()),
+    let limits = [(guests::waf_module(), WAF_MODULE_LIMIT), (guests::seclang_module(), SECLANG_MODULE_LIMIT)];
+    for (path, limit) in limits {
+        if let Some(module) = modules.iter().find(|module| module.path == path && module.bytes > limit) {
+            let name = path.display();
+            return Err(Failure::new(format!("{name} has {} bytes; {limit} are allowed", module.bytes)));
+        }
     }
+    Ok(())
 }
 
 /// Package and features of each no_std build. Alone, because cargo unites the features of what is
 /// built together, and dev-dependencies hide gaps.
-const BOARD_BUILDS: [(&str, &str); 8] = [
+const BOARD_BUILDS: [(&str, &str); 10] = [
     ("picket-abi", ""),
     ("picket-abi", "alloc"),
     ("picket-abi", "defmt"),
     ("picket-abi", "alloc,defmt"),
     ("picket-guest", ""),
     ("picket-waf", ""),
+    ("picket-regex", ""),
+    ("picket-seclang", ""),
     ("picket-host", ""),
     ("picket-host-wasmi", ""),
 ];
 
-const WASM_BUILDS: [(&str, &str); 4] =
-    [("picket-abi", ""), ("picket-abi", "alloc"), ("picket-guest", ""), ("picket-waf", "")];
+const WASM_BUILDS: [(&str, &str); 6] = [
+    ("picket-abi", ""),
+    ("picket-abi", "alloc"),
+    ("picket-guest", ""),
+    ("picket-waf", ""),
+    ("picket-regex", ""),
+    ("picket-seclang", ""),
+];
 
 fn board() -> Result<(), Failure> {
     build_each(&BOARD_BUILDS, BOARD)

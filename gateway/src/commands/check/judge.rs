@@ -190,6 +190,7 @@ pub(crate) struct Setup {
     /// The module; unused natively.
     pub(crate) module: Option<Cow<'static, [u8]>>,
     /// The ruleset that the module carries, if any: the engine natively runs that.
+    #[cfg(feature = "native")]
     pub(crate) rules: Option<Vec<u8>>,
     /// What the module may use.
     pub(crate) limits: Limits,

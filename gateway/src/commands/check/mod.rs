@@ -123,8 +123,14 @@ impl FilterArgs {
             (module, _) => module,
         };
         let limits = if rules.is_some() { RULES_LIMITS } else { Limits::WAF };
-        let rules = rules.map(|rules| rules.blob);
-        Ok(Setup { module, rules, limits, settings: picket::config::settings(&table), extent })
+        Ok(Setup {
+            module,
+            #[cfg(feature = "native")]
+            rules: rules.map(|rules| rules.blob),
+            limits,
+            settings: picket::config::settings(&table),
+            extent,
+        })
     }
 
     /// Whether a module was named: the native engine then judges something else.

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::evaluate::MatchedVar;
+use super::evaluate::{MatchedVar, note};
 use super::report::{Interruption, Matched, Verb};
 use super::store::{Digits, Value};
 use super::transaction::Transaction;
@@ -145,6 +145,7 @@ impl<'r> Transaction<'r> {
             action::CTL_REMOVE_TARGET if self.removed_targets.len() < MAX_REMOVED_TARGETS => {
                 let target = self.rules.target(action.number as usize);
                 self.removed_targets.push((action.index, target));
+                note(&mut self.removed_variables, target.variable);
             }
             action::CTL_REMOVE_TARGET => self.store.dropped += 1,
             action::CTL_PROCESSOR => {

@@ -153,21 +153,16 @@ fn judge(
         operator::URL_ENCODING => ops::validate_url_encoding(value),
         operator::UTF8_ENCODING => ops::validate_utf8_encoding(value),
         operator::IP_MATCH => ops::ip_match(value, data),
-        operator::DETECT_SQLI => {
-            if !ops::sqli_possible(value) {
-                return false;
-            }
-            match ops::detect_sqli(value) {
-                Some(fingerprint) => {
-                    if let Some(found) = found {
-                        found.any = true;
-                        found.fingerprint = Some(fingerprint);
-                    }
-                    true
+        operator::DETECT_SQLI => match ops::detect_sqli(value) {
+            Some(fingerprint) => {
+                if let Some(found) = found {
+                    found.any = true;
+                    found.fingerprint = Some(fingerprint);
                 }
-                None => false,
+                true
             }
-        }
+            None => false,
+        },
         operator::DETECT_XSS => {
             let matches = ops::xss_possible(value) && ops::detect_xss(value);
             if let (true, Some(found)) = (matches, found) {

@@ -53,6 +53,14 @@ pub(crate) struct Context {
     pub excluded: [u32; 8],
 }
 
+/// Adds a variable, with those that its values are stored under, to a set of variables.
+pub(super) fn note(set: &mut [u32; 8], variable: u8) {
+    let (one, other) = halves(variable);
+    for variable in [variable, one, other] {
+        set[usize::from(variable / 32)] |= 1 << (variable % 32);
+    }
+}
+
 impl<'r> Transaction<'r> {
     /// Runs a rule with its chain. True if all of it matched; then all of its actions are done.
     pub(super) fn evaluate_chain(&mut self, head: usize) -> bool {
@@ -124,10 +132,7 @@ impl<'r> Transaction<'r> {
         for at in 0..usize::from(context.rule.target_count) {
             let target = self.rules.target(context.rule.targets as usize + at);
             if target.flags & target::EXCLUDE != 0 {
-                let (one, other) = halves(target.variable);
-                for variable in [target.variable, one, other] {
-                    context.excluded[usize::from(variable / 32)] |= 1 << (variable % 32);
-                }
+                note(&mut context.excluded, target.variable);
             }
         }
     }
@@ -193,7 +198,12 @@ impl<'r> Transaction<'r> {
     /// Whether a key is the one that a target asks for, if it asks for one.
     #[inline]
     fn has_key(&mut self, target: &Target, key: Value<'r>) -> bool {
-        target.flags & (target::KEY | target::REGEX) == 0 || self.is_key(target, key)
+        if target.flags & (target::KEY | target::REGEX) == 0 {
+            return true;
+        }
+        // Most are told by the length.
+        let other = matches!(key, Value::Stored(key) if key.len != target.key.len);
+        !(other && target.flags & target::KEY != 0) && self.is_key(target, key)
     }
 
     #[inline(never)]
@@ -215,9 +225,9 @@ impl<'r> Transaction<'r> {
     /// Whether the rule itself, or a `ctl` before it, leaves a value out.
     #[inline]
     fn is_excluded(&mut self, context: &Context, variable: u8, key: Value<'r>) -> bool {
+        let word = usize::from(variable / 32);
         context.excludes
-            && (context.excluded[usize::from(variable / 32)] >> (variable % 32) & 1 != 0
-                || !self.removed_targets.is_empty())
+            && (context.excluded[word] | self.removed_variables[word]) >> (variable % 32) & 1 != 0
             && self.is_left_out(context, variable, key)
     }
 
@@ -324,10 +334,6 @@ impl<'r> Transaction<'r> {
                     let mut at = self.store.first(*part);
                     while let Some((next, entry)) = self.store.step(at) {
                         at = next;
-                        // Most are told by the length.
-                        if target.flags & target::KEY != 0 && entry.key.len != target.key.len {
-                            continue;
-                        }
                         let key = Value::Stored(entry.key);
                         if self.fits(context, target, entry.variable, key) {
                             any |= visit(self, key, Value::Stored(entry.value));

@@ -78,6 +78,8 @@ pub struct Transaction<'r> {
     pub(super) removed: Vec<u32>,
     /// Targets that `ctl` has removed: sets of rules, and the target.
     pub(super) removed_targets: Vec<(u32, Target)>,
+    /// The variables of these targets, one bit each.
+    pub(super) removed_variables: [u32; 8],
     pub(super) matched: MatchedVar<'r>,
     pub(super) matched_vars: Vec<MatchedVar<'r>>,
     /// Whether the rule that runs has a chain.
@@ -146,6 +148,7 @@ impl<'r> Transaction<'r> {
             audit_parts: meta.audit_parts,
             removed: Vec::new(),
             removed_targets: Vec::new(),
+            removed_variables: [0; 8],
             matched: MatchedVar::default(),
             matched_vars: Vec::new(),
             chained: false,

@@ -127,7 +127,8 @@ fn compare(arguments: &Arguments, crs: &std::path::Path, level: u8) -> anyhow::R
         }
         let mut cells = Vec::new();
         for (engine, run) in &mut engines {
-            let cell = run(&exchange, arguments.millis).map_err(|error| anyhow!("{name} on {engine}: {error}"))?;
+            let cell =
+                run(&exchange, arguments.millis).map_err(|error| anyhow!("{name} on {engine}: {error}"))?;
             cells.push(cell);
         }
         if cells.iter().any(|cell| cell.refused != cells[0].refused) {
@@ -219,8 +220,14 @@ fn requests() -> Vec<(&'static str, Exchange)> {
         ("GET, small", exchange("GET", "/index.html", None, b"")),
         ("GET, 10 args", exchange("GET", &format!("/search?{query}"), None, b"")),
         ("form 1 KiB", exchange("POST", "/account", Some(FORM), form(1024).as_bytes())),
-        ("JSON 4 KiB", exchange("POST", "/api/orders", Some("application/json"), json_of(4 << 10).as_bytes())),
-        ("JSON 64 KiB", exchange("POST", "/api/orders", Some("application/json"), json_of(64 << 10).as_bytes())),
+        (
+            "JSON 4 KiB",
+            exchange("POST", "/api/orders", Some("application/json"), json_of(4 << 10).as_bytes()),
+        ),
+        (
+            "JSON 64 KiB",
+            exchange("POST", "/api/orders", Some("application/json"), json_of(64 << 10).as_bytes()),
+        ),
         (
             "multipart 16 KiB",
             exchange("POST", "/upload", Some("multipart/form-data; boundary=Xa83kfl2"), &multipart(16 << 10)),
@@ -233,8 +240,26 @@ fn requests() -> Vec<(&'static str, Exchange)> {
 }
 
 const WORDS: [&str; 20] = [
-    "lorem", "garden", "Anna", "Miller", "London", "2024-05-06", "blue", "shoes", "summer", "price", "order",
-    "delivery", "address", "street", "city", "phone", "hello", "thank", "morning", "window",
+    "lorem",
+    "garden",
+    "Anna",
+    "Miller",
+    "London",
+    "2024-05-06",
+    "blue",
+    "shoes",
+    "summer",
+    "price",
+    "order",
+    "delivery",
+    "address",
+    "street",
+    "city",
+    "phone",
+    "hello",
+    "thank",
+    "morning",
+    "window",
 ];
 
 fn word(n: usize) -> &'static str {

@@ -217,7 +217,8 @@ impl<'r> Transaction<'r> {
         }
         // Most keys differ from the pattern at its first letters.
         let beginning = self.rules.text(target.key);
-        key.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning))
+        key.get(..beginning.len())
+            .is_some_and(|start| start == beginning || start.eq_ignore_ascii_case(beginning))
             && (target.flags & target::BEGINS != 0
                 || picket_regex::Regex::new(self.rules.data(target.regex)).is_match(&mut self.cache, key))
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use picket_ftw::{Engine, Exchange, Observed, Request, Scores};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     ffi::{Library, Rules, Transaction},
@@ -74,17 +74,7 @@ impl LibModSecurity {
     ///
     /// As [`Engine::run`].
     pub fn decide(&mut self, exchange: &Exchange) -> Result<Decision, String> {
-        let observed = self.run(exchange)?;
-        let scores = observed.scores.unwrap_or_default();
-        let mut rules: Vec<u32> = observed.rules.iter().map(|rule| rule.id).collect();
-        rules.sort_unstable();
-        rules.dedup();
-        Ok(Decision {
-            status: observed.interruption,
-            inbound: scores.blocking_inbound,
-            outbound: scores.blocking_outbound,
-            rules,
-        })
+        decide(self, exchange)
     }
 
     fn begin(&self) -> Result<Transaction<'_>, String> {
@@ -92,8 +82,27 @@ impl LibModSecurity {
     }
 }
 
+/// What becomes of an exchange with any engine.
+///
+/// # Errors
+///
+/// As [`Engine::run`].
+pub fn decide(engine: &mut dyn Engine, exchange: &Exchange) -> Result<Decision, String> {
+    let observed = engine.run(exchange)?;
+    let scores = observed.scores.unwrap_or_default();
+    let mut rules: Vec<u32> = observed.rules.iter().map(|rule| rule.id).collect();
+    rules.sort_unstable();
+    rules.dedup();
+    Ok(Decision {
+        status: observed.interruption,
+        inbound: scores.blocking_inbound,
+        outbound: scores.blocking_outbound,
+        rules,
+    })
+}
+
 /// What became of an exchange.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Decision {
     /// The status of the interruption, if there was one.
     pub status: Option<u16>,

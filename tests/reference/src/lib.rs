@@ -9,9 +9,12 @@
 //! ```text
 //! cargo run --release -p picket-reference --features libmodsecurity -- suite
 //! cargo run --release -p picket-reference --features libmodsecurity -- decisions --out decisions.jsonl
+//! cargo run --release -p picket-reference --features libmodsecurity --bin picket-decisions
 //! ```
 #![deny(unsafe_code, missing_docs)]
 
+#[cfg(feature = "libmodsecurity")]
+mod differences;
 #[cfg(feature = "libmodsecurity")]
 mod engine;
 #[cfg(feature = "libmodsecurity")]
@@ -20,4 +23,6 @@ mod ffi;
 mod line;
 
 #[cfg(feature = "libmodsecurity")]
-pub use engine::{Decision, Error, LibModSecurity, time_request};
+pub use differences::{Difference, Group, Known, Tally, Tests};
+#[cfg(feature = "libmodsecurity")]
+pub use engine::{Decision, Error, LibModSecurity, decide, time_request};

@@ -10,7 +10,7 @@
 use alloc::vec::Vec;
 
 use super::disposition::{self, Disposition};
-use super::swar::find;
+use super::swar::{find, find_pair};
 use super::{Budget, Fault, Limits, Processor, Scratch, Sink, TOO_MUCH};
 use crate::request::space;
 
@@ -19,6 +19,10 @@ const HEADER_LINE: usize = 4096;
 
 /// Bytes of a boundary (RFC 2046 allows 70): it is compared wherever it might begin.
 const BOUNDARY: usize = 200;
+
+/// Places that may be a boundary, or lines outside of data, that are looked at closely: a picture of 12 MiB has some
+/// two hundred, and a body that is made of nothing else would cost more than anything it can hide.
+const LOOKS: u32 = 1 << 19;
 
 /// What a multipart body does that a strict reader, or another reader than this one, would not accept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,8 +101,17 @@ pub fn multipart(
         Ok(boundary) => {
             let dashes = boundary.iter().position(|b| *b != b'-').unwrap_or(boundary.len());
             let budget = Budget::new(limits);
-            let mut reader =
-                Reader { body, boundary, dashes, limits, budget, flags, fault: None, boundaries: 0 };
+            let mut reader = Reader {
+                body,
+                boundary,
+                dashes,
+                limits,
+                budget,
+                flags,
+                fault: None,
+                boundaries: 0,
+                looks: 0,
+            };
             let end = reader.read(scratch, sink);
             reader.fault.map_or(Ok(()), Err).and(end)
         }
@@ -216,6 +229,7 @@ struct Reader<'a, 'f> {
     /// The first fault in a part's head.
     fault: Option<Fault>,
     boundaries: usize,
+    looks: u32,
 }
 
 impl<'a> Reader<'a, '_> {
@@ -225,6 +239,12 @@ impl<'a> Reader<'a, '_> {
 
     fn slice(&self, from: usize, to: usize) -> &'a [u8] {
         self.body.get(from..to).unwrap_or_default()
+    }
+
+    /// Counts a closer look.
+    fn look(&mut self, at: usize) -> Result<(), Fault> {
+        self.looks += 1;
+        if self.looks > LOOKS { Err(self.fault(at, "Too many lines like a boundary")) } else { Ok(()) }
     }
 
     /// The end of the line at `at`, past its LF. `None` for what follows the last LF.
@@ -312,6 +332,7 @@ impl<'a> Reader<'a, '_> {
         let mut at = 0;
         // Before the first boundary.
         loop {
+            self.look(at)?;
             let Some(end) = self.line_end(at) else {
                 // What follows the last LF is not even looked at; only nothing at all is fine.
                 return match self.body {
@@ -381,11 +402,8 @@ impl<'a> Reader<'a, '_> {
     fn data(&mut self, at: &mut usize) -> Result<(Option<Line>, usize), Fault> {
         let start = *at;
         let mut from = start;
-        while let Some(dash) = find(self.body, from, b'-') {
-            if self.body.get(dash + 1) != Some(&b'-') {
-                from = dash + 1;
-                continue;
-            }
+        while let Some(dash) = find_pair(self.body, from, b'-') {
+            self.look(dash)?;
             let begins = dash == start || self.body.get(dash.wrapping_sub(1)) == Some(&b'\n');
             if !begins {
                 from = self.check_run(dash, self.body.len());
@@ -441,6 +459,7 @@ impl<'a> Reader<'a, '_> {
         let start = *at;
         let blank = loop {
             let begin = *at;
+            self.look(begin)?;
             let Some(end) = self.line_end(begin) else {
                 let last = self.is_last(self.slice(begin, self.body.len()));
                 self.flags.invalid_part |= last;

@@ -21,6 +21,24 @@ pub(crate) fn find(bytes: &[u8], from: usize, byte: u8) -> Option<usize> {
     chunks.remainder().iter().position(|b| *b == byte).map(|found| at + found)
 }
 
+/// Where `byte` first stands twice, side by side, in `bytes` from `from` on.
+pub(crate) fn find_pair(bytes: &[u8], from: usize, byte: u8) -> Option<usize> {
+    let rest = bytes.get(from..)?;
+    let pattern = ONES * u64::from(byte);
+    let mut at = from;
+    for (one, two) in rest.chunks_exact(8).zip(rest.get(1..)?.chunks_exact(8)) {
+        // Both are eight bytes long, and a byte is zero where both have `byte`.
+        let word = (u64::from_le_bytes(one.try_into().unwrap_or([0; 8])) ^ pattern)
+            | (u64::from_le_bytes(two.try_into().unwrap_or([0; 8])) ^ pattern);
+        let zero = word.wrapping_sub(ONES) & !word & HIGH;
+        if zero != 0 {
+            return Some(at + (zero.trailing_zeros() / 8) as usize);
+        }
+        at += 8;
+    }
+    bytes.get(at..)?.windows(2).position(|pair| pair == [byte, byte]).map(|found| at + found)
+}
+
 /// Where `bytes`, from `from` on, first has a byte that a JSON string cannot hold as it is: a quote, a backslash, a
 /// control character; or one that is not ASCII, which is to be validated.
 pub(crate) fn find_special(bytes: &[u8], from: usize) -> Option<usize> {

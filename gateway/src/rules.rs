@@ -268,7 +268,17 @@ mod compile {
     /// [`RulesError::Compile`] with every mistake. With `strict` that is everything that is not
     /// understood; without, such rules are left out and the rest is compiled.
     pub fn compile(config: &RulesConfig, strict: bool) -> Result<Compilation, RulesError> {
-        compile_text(&entry_text(config)?, strict)
+        let compiled = compile_text(&entry_text(config)?, strict)?;
+        // What the entry says is to read these files: without one of them there would be fewer rules than
+        // anybody thinks.
+        let prefix = format!("{ENTRY}:");
+        let missing: Vec<String> = compiled
+            .diagnostics
+            .iter()
+            .filter(|said| said.level == Level::Error && said.place.to_string().starts_with(&prefix))
+            .map(|said| said.text.clone())
+            .collect();
+        if missing.is_empty() { Ok(compiled) } else { Err(RulesError::Compile(missing.join("\n"))) }
     }
 
     /// The directives that read the files of `config`.

@@ -54,6 +54,8 @@ impl Received {
 struct Shared {
     received: Mutex<Vec<Received>>,
     changed: Notify,
+    /// Media type and body of `/reply`.
+    reply: Mutex<(String, Vec<u8>)>,
     events: tokio::sync::Mutex<mpsc::UnboundedReceiver<Bytes>>,
 }
 
@@ -64,7 +66,8 @@ struct Shared {
 /// | `/echo` | the request's body, as it arrives |
 /// | `/sse` | `text/event-stream`, what [`Upstream::send_event`] sends, one chunk each |
 /// | `/bytes/N` | N bytes |
-/// | `/status/N` | that status |
+/// | `/status/N` | that status; with a `Location` where it is a redirect |
+/// | `/reply` | what [`Upstream::reply`] says, in chunks of 16 bytes, without a length |
 /// | `/fields` | two `Set-Cookie` fields, `X-Powered-By` and `Server` |
 /// | `/upgrade` | 101 and then every byte back, in upper case |
 /// | `/broken` | the connection is closed instead of an answer |
@@ -88,6 +91,7 @@ impl Upstream {
         let shared = Arc::new(Shared {
             received: Mutex::default(),
             changed: Notify::new(),
+            reply: Mutex::default(),
             events: tokio::sync::Mutex::new(receiver),
         });
         let server = tokio::spawn(serve(listener, shared.clone()));
@@ -110,6 +114,14 @@ impl Upstream {
     /// If a handler panicked.
     pub fn received(&self) -> Vec<Received> {
         self.shared.received.lock().expect("no handler panics").clone()
+    }
+
+    /// What `/reply` answers from now on.
+    ///
+    /// # Panics
+    /// If a handler panicked.
+    pub fn reply(&self, media_type: &str, body: impl Into<Vec<u8>>) {
+        *self.shared.reply.lock().expect("no handler panics") = (media_type.to_owned(), body.into());
     }
 
     /// Sends a chunk on the response to `/sse`.
@@ -258,7 +270,18 @@ async fn handle(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
             let numeral = |prefix| path.strip_prefix(prefix).and_then(|rest| rest.parse::<u64>().ok());
             if let Some(status) = numeral("/status/") {
                 let status = StatusCode::from_u16(status as u16).expect("the test asks for a status");
-                return Ok(answer(status, full(described)));
+                let mut response = answer(status, full(described));
+                if status.is_redirection() {
+                    response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/elsewhere"));
+                }
+                return Ok(response);
+            }
+            if path == "/reply" {
+                let (media_type, body) = shared.reply.lock().expect("no handler panics").clone();
+                let mut response = answer(StatusCode::OK, chunked(body));
+                let media_type = HeaderValue::from_str(&media_type).expect("the test names a media type");
+                response.headers_mut().insert(header::CONTENT_TYPE, media_type);
+                return Ok(response);
             }
             if let Some(length) = numeral("/bytes/") {
                 return Ok(answer(StatusCode::OK, zeros(length)));
@@ -313,6 +336,19 @@ fn answer(status: StatusCode, body: Body) -> Response<Body> {
 
 fn full(text: impl Into<Bytes>) -> Body {
     Full::new(text.into()).map_err(|never: Infallible| match never {}).boxed()
+}
+
+/// A body in small chunks.
+fn chunked(content: Vec<u8>) -> Body {
+    let (mut sender, body) = Channel::<Bytes, std::io::Error>::new(2);
+    tokio::spawn(async move {
+        for chunk in content.chunks(16) {
+            if sender.send_data(Bytes::copy_from_slice(chunk)).await.is_err() {
+                return;
+            }
+        }
+    });
+    body.boxed()
 }
 
 /// `length` zero bytes, not all of them in memory.

@@ -5,6 +5,7 @@ mod failures;
 mod operations;
 mod protocol;
 mod reload;
+mod rules;
 mod streaming;
 mod verdicts;
 

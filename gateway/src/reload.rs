@@ -132,9 +132,10 @@ impl Reloader {
         loop {
             tokio::select! {
                 () = hangup.recv() => {
+                    let before = self.stamps();
                     // Whether it went well or not has been logged.
                     let _ = self.reload("SIGHUP").await;
-                    (served, changed) = (self.stamps(), None);
+                    (served, changed) = (self.stamps_since(before), None);
                 }
                 _ = ticks.tick() => {
                     if !self.gateway.state().config.watch {
@@ -146,13 +147,20 @@ impl Reloader {
                     } else if changed.as_ref() == Some(&now) {
                         // It has changed and has come to rest: nobody is in the middle of writing.
                         let _ = self.reload("a file has changed").await;
-                        (served, changed) = (self.stamps(), None);
+                        (served, changed) = (self.stamps_since(now), None);
                     } else {
                         changed = Some(now);
                     }
                 }
             }
         }
+    }
+
+    /// The stamps of the files that are in use now, as they were before they were read: what has
+    /// changed in the meantime is still to be noticed.
+    fn stamps_since(&self, before: Vec<Stamp>) -> Vec<Stamp> {
+        let known = |stamp: Stamp| before.iter().find(|old| old.path == stamp.path).cloned().unwrap_or(stamp);
+        self.stamps().into_iter().map(known).collect()
     }
 
     fn stamps(&self) -> Vec<Stamp> {

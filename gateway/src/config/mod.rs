@@ -228,7 +228,7 @@ impl FilterConfig {
 /// What a filter with rules may use unless told otherwise. A complete ruleset looks at whole bodies: a
 /// large one takes its time under an interpreter, and has to be held.
 pub const RULES_LIMITS: Limits = Limits {
-    call: Budget { fuel: Fuel(2_000_000_000), deadline: Micros::from_millis(1_000), ..Limits::WAF.call },
+    call: Budget { fuel: Fuel(4_000_000_000), deadline: Micros::from_millis(2_000), ..Limits::WAF.call },
     memory_bytes: 64 << 20,
     ..Limits::WAF
 };

@@ -25,8 +25,9 @@ use crate::Variable;
 
 /// The first bytes of a blob.
 pub const MAGIC: [u8; 4] = *b"PKTS";
-/// Version of this layout.
-pub const VERSION: u16 = 1;
+/// Version of this layout: the low byte counts, the high one is made of the lengths of the records, so that
+/// a compiler and an engine that differ in them never take each other's word.
+pub const VERSION: u16 = 1 | layout() << 8;
 /// Bytes before the section table.
 pub const HEADER_LEN: usize = 16;
 /// In [`Action::slot`]: no number, and no name that the action can make up has one.
@@ -96,6 +97,32 @@ pub enum Section {
 
 /// Number of sections.
 pub const SECTIONS: usize = 21;
+
+/// A byte that another length of any record, or another number of sections, makes another.
+const fn layout() -> u16 {
+    let lengths = [
+        SECTIONS,
+        Meta::LEN,
+        Rule::LEN,
+        Target::LEN,
+        Action::LEN,
+        Part::LEN,
+        Matcher::LEN,
+        Use::LEN,
+        Node::LEN,
+        Pipeline::LEN,
+        VariableInfo::LEN,
+        Slot::LEN,
+        TxInit::LEN,
+    ];
+    let mut mixed = 0x811c_9dc5_u32;
+    let mut at = 0;
+    while at < lengths.len() {
+        mixed = (mixed ^ lengths[at] as u32).wrapping_mul(0x0100_0193);
+        at += 1;
+    }
+    (mixed >> 24) as u16
+}
 
 /// A value of a fixed length.
 pub trait Record: Copy + Default {

@@ -17,7 +17,7 @@
 //! A *stored value* (see [`VariableInfo`]) belongs to one [`Slot`], which names the pipelines that
 //! rules want to see it through, and the [`Matcher`]s that look at it behind each. Pipelines are paths
 //! in the tree of [`Node`]s. A matcher that the scan finds possible is a candidate; its rules are
-//! listed in [`Section::Uses`]. Rules of [`Section::Always`] run without any candidate.
+//! listed in [`Section::Uses`]. Rules of set 0 of [`Section::RuleSets`] run without any candidate.
 
 use alloc::vec::Vec;
 
@@ -408,7 +408,7 @@ pub mod disruptive {
 record! {
     /// What a rule looks at, or leaves out.
     Target {
-        /// A [`Variable`](crate::Variable), as written (ARGS, not ARGS_GET).
+        /// A [`Variable`], as written (ARGS, not ARGS_GET).
         variable: u8,
         /// Bits of [`target`].
         flags: u8,
@@ -442,7 +442,7 @@ record! {
     Action {
         /// An [`action`] number.
         kind: u8,
-        /// The collection of [`action::SET`] and its like: a [`Variable`](crate::Variable).
+        /// The collection of [`action::SET`] and its like: a [`Variable`].
         collection: u8,
         /// For TX and a fixed name: its number, else [`NONE16`] or [`MADE_UP16`].
         slot: u16,

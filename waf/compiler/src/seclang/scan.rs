@@ -54,7 +54,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl From<crate::Error> for Error {
-    /// Of [`fit`], which has only one fault.
+    /// Of `fit`, which has only one fault.
     fn from(error: crate::Error) -> Self {
         match error {
             crate::Error::TooLarge { what, found, limit } => Error::TooMany { what, found, limit },

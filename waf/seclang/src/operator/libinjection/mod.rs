@@ -1,14 +1,14 @@
 //! libinjection's judgement: whether a value looks like SQL that is slipped into a query, or like
 //! script that is slipped into a page.
 //!
-//! SQL: the value is cut to tokens as several dialects see it ([`token`]), neighbours that do not
-//! matter are folded until five tokens are left ([`fold`]), and the letters of these, the
-//! fingerprint, are looked up among those of attacks ([`fingerprints`]); a few shapes that prose has
-//! as well are then let go ([`sqli`]). This is done for the value as it is and for one that starts
+//! SQL: the value is cut to tokens as several dialects see it (`token`), neighbours that do not
+//! matter are folded until five tokens are left (`fold`), and the letters of these, the
+//! fingerprint, are looked up among those of attacks (`fingerprints`); a few shapes that prose has
+//! as well are then let go (`sqli`). This is done for the value as it is and for one that starts
 //! within a quoted string.
 //!
-//! HTML: the value is read as a browser would ([`html`]), in five contexts, and dangerous elements,
-//! attributes and URLs are told from the others ([`xss`]).
+//! HTML: the value is read as a browser would (`html`), in five contexts, and dangerous elements,
+//! attributes and URLs are told from the others (`xss`).
 //!
 //! The algorithm and its tables (words, fingerprints, names) are those of libinjection 3.10
 //! (<https://github.com/libinjection/libinjection>, BSD-3-Clause, see `COPYING` in this folder); the

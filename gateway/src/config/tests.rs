@@ -285,6 +285,15 @@ fn is_plain_default(key: &str) -> bool {
     let name = key.split(' ').next().unwrap_or_default();
     !matches!(
         name,
-        "tls" | "ca" | "data" | "backend" | "fetch_hosts" | "fetch_timeout" | "body_window" | "limits"
+        "tls"
+            | "ca"
+            | "data"
+            | "rules"
+            | "base"
+            | "backend"
+            | "fetch_hosts"
+            | "fetch_timeout"
+            | "body_window"
+            | "limits"
     ) || key.starts_with("limits = {")
 }

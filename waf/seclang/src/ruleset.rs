@@ -353,7 +353,7 @@ mod tests {
         assert_eq!(RuleSet::load(&blob[1..]).err(), Some(BlobError::NotARuleset));
         assert!(matches!(RuleSet::load(&blob[..blob.len() - 1]), Err(BlobError::Length { .. })));
         let mut other = blob.clone();
-        other[4] = 99;
+        other[4..6].copy_from_slice(&99_u16.to_le_bytes());
         assert_eq!(RuleSet::load(&other).err(), Some(BlobError::Version { found: 99, supported: VERSION }));
         let mut other = blob.clone();
         other[HEADER_LEN + 4] = 1;

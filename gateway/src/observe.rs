@@ -8,7 +8,7 @@ use picket_host::{ReplyCause, Report};
 use serde_json::{Map, Value, json};
 
 use crate::audit::Audit;
-use crate::config::{AuditFormat, Config, Route};
+use crate::config::{AuditFormat, AuditSink, Config, Route};
 use crate::gateway::Loaded;
 use crate::layer::{Observer, Summary};
 use crate::logging::timestamp;
@@ -21,6 +21,7 @@ pub(crate) struct RouteObserver {
     counts: Arc<RouteMetrics>,
     metrics: Arc<Metrics>,
     audit: Arc<Audit>,
+    audit_off: bool,
     access: bool,
     format: AuditFormat,
     /// The filters, for the audit log.
@@ -54,6 +55,7 @@ impl RouteObserver {
             counts: metrics.route(&route.name),
             metrics,
             audit,
+            audit_off: config.audit == AuditSink::Off,
             access: config.log.access,
             format: config.audit_format,
             modules,
@@ -166,7 +168,7 @@ pub(crate) fn text(octets: Octets<'_>) -> Value {
 
 impl Observer for RouteObserver {
     fn wants_headers(&self) -> bool {
-        self.format == AuditFormat::ModSecurity
+        !self.audit_off && self.format == AuditFormat::ModSecurity
     }
 
     fn finished(&self, summary: &Summary<'_>) {
@@ -209,7 +211,7 @@ impl Observer for RouteObserver {
             );
         }
         let notable = answered || !report.failures.is_empty() || report.matches().next().is_some();
-        if !notable {
+        if !notable || self.audit_off {
             return;
         }
         let line = match self.format {

@@ -102,6 +102,11 @@ impl Rules {
     /// # Errors
     /// [`RulesError::Attach`] if the module takes no data, has some, or has no room.
     pub fn bake(&self, module: &[u8]) -> Result<Vec<u8>, RulesError> {
+        // Every instance would carry the words of the rules, which only `explain` reads.
+        #[cfg(feature = "rules")]
+        if let Ok(stripped) = picket_waf_compiler::seclang::strip_sources(&self.blob) {
+            return attach(module, &stripped).map_err(RulesError::Attach);
+        }
         attach(module, &self.blob).map_err(RulesError::Attach)
     }
 }
@@ -328,6 +333,19 @@ mod compile {
 
     pub(super) fn load(config: &RulesConfig) -> Result<Rules, RulesError> {
         let Compilation { blob, diagnostics, files, .. } = compile(config, false)?;
+        if !config.lenient {
+            let mistakes: Vec<String> = diagnostics
+                .iter()
+                .filter(|said| said.level == Level::Error)
+                .map(ToString::to_string)
+                .collect();
+            if !mistakes.is_empty() {
+                return Err(RulesError::Compile(format!(
+                    "{}\nmend the rules, or have what is faulty left out (--lenient, or `lenient = true` in a filter)",
+                    mistakes.join("\n")
+                )));
+            }
+        }
         let remarks =
             diagnostics.iter().filter(|said| said.level != Level::Note).map(ToString::to_string).collect();
         Ok(Rules { blob, files, remarks })

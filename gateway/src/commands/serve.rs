@@ -48,6 +48,10 @@ pub struct Args {
     #[arg(long, requires = "rules")]
     no_base: bool,
 
+    /// Rules that are faulty or not understood are left out; without this they are refused
+    #[arg(long, requires = "rules")]
+    lenient: bool,
+
     /// Address of health, metrics and reload
     #[arg(long, value_name = "ADDR", conflicts_with = "config")]
     admin: Option<SocketAddr>,
@@ -97,7 +101,9 @@ async fn simple(args: &Args) -> anyhow::Result<Config> {
     let mut filter = match args.rules.is_empty() {
         true => FilterConfig::builtin_waf(backend),
         false => {
-            FilterConfig::with_rules(backend, RulesConfig { files: args.rules.clone(), base: !args.no_base })
+            let files = args.rules.clone();
+            let rules = RulesConfig { files, base: !args.no_base, lenient: args.lenient };
+            FilterConfig::with_rules(backend, rules)
         }
     };
     if let Some(module) = &args.module {

@@ -240,6 +240,9 @@ pub struct RulesConfig {
     pub files: Vec<PathBuf>,
     /// Whether the recommended base configuration comes before them.
     pub base: bool,
+    /// Whether what is faulty or not understood is left out and the rest is taken. A firewall with fewer
+    /// rules than its operator thinks is no default.
+    pub lenient: bool,
 }
 
 /// Where a module comes from.

@@ -291,14 +291,15 @@ fn filter(name: &str, mut section: Section<'_>, base: &Path) -> Option<FilterCon
             files.into_iter().filter_map(|entry| path(entry, base)).collect()
         }
     });
-    let base_entry = section.entry("base");
-    if let (Some(entry), None) = (&base_entry, &rules) {
-        entry.problem("has no meaning without `rules`");
-    }
-    let rules = rules.map(|files| RulesConfig {
-        files,
-        base: base_entry.and_then(|entry| entry.boolean()).unwrap_or(true),
-    });
+    let mut switch = |key, default| match section.entry(key) {
+        Some(entry) if rules.is_none() => {
+            entry.problem("has no meaning without `rules`");
+            default
+        }
+        entry => entry.and_then(|entry| entry.boolean()).unwrap_or(default),
+    };
+    let (base_rules, lenient) = (switch("base", true), switch("lenient", false));
+    let rules = rules.map(|files| RulesConfig { files, base: base_rules, lenient });
     let entry = match &rules {
         // Rules need an engine, and there is one that is meant for them.
         Some(_) => section.entry("module"),

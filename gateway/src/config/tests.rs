@@ -290,6 +290,7 @@ fn is_plain_default(key: &str) -> bool {
             | "data"
             | "rules"
             | "base"
+            | "lenient"
             | "backend"
             | "fetch_hosts"
             | "fetch_timeout"

@@ -73,6 +73,9 @@ pub(crate) struct FilterArgs {
     /// The rules stand alone: without the recommended base configuration before them
     #[arg(long, requires = "rules")]
     no_base: bool,
+    /// Rules that are faulty or not understood are left out; without this they are refused
+    #[arg(long, requires = "rules")]
+    lenient: bool,
     /// The filter's settings: a TOML file with the keys of a [filter.NAME.config] table
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -105,7 +108,8 @@ impl FilterArgs {
         let rules = match self.rules.is_empty() {
             true => None,
             false => {
-                let config = RulesConfig { files: self.rules.clone(), base: !self.no_base };
+                let files = self.rules.clone();
+                let config = RulesConfig { files, base: !self.no_base, lenient: self.lenient };
                 let rules = Rules::load(&config)?;
                 rules.remarks.iter().for_each(|remark| eprintln!("{remark}"));
                 Some(rules)

@@ -23,6 +23,9 @@ pub struct Args {
     /// Rule files stand alone: without the recommended base configuration before them
     #[arg(long)]
     no_base: bool,
+    /// Rules that are faulty or not understood are left out; without this they are refused
+    #[arg(long)]
+    lenient: bool,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -30,7 +33,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Some(builtin) => builtin.module()?,
         None => std::fs::read(&args.module).with_context(|| args.module.display().to_string())?.into(),
     };
-    let rules = Rules::load(&RulesConfig { files: args.rules.clone(), base: !args.no_base })?;
+    let rules =
+        Rules::load(&RulesConfig { files: args.rules.clone(), base: !args.no_base, lenient: args.lenient })?;
     for remark in &rules.remarks {
         eprintln!("{remark}");
     }

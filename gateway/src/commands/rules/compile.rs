@@ -35,7 +35,7 @@ pub struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let start = Instant::now();
-    let config = RulesConfig { files: args.rules.clone(), base: !args.no_base };
+    let config = RulesConfig { files: args.rules.clone(), base: !args.no_base, lenient: true };
     let compiled = compile(&config, args.strict)?;
     let elapsed = start.elapsed();
     if let Some(output) = &args.output {

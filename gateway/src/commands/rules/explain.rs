@@ -22,7 +22,8 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let rules = Rules::load(&RulesConfig { files: vec![args.file.clone()], base: !args.no_base })?;
+    let rules =
+        Rules::load(&RulesConfig { files: vec![args.file.clone()], base: !args.no_base, lenient: true })?;
     let explanation = picket_waf_compiler::seclang::explain(&rules.blob, args.id)?;
     if args.json {
         println!("{}", serde_json::to_string(&explanation)?);

@@ -118,6 +118,8 @@ pub struct Report {
     pub time: Micros,
     /// Calls into guests.
     pub calls: u32,
+    /// Largest linear memory of an instance, in bytes.
+    pub memory_peak: usize,
     /// Filters that failed, in order.
     pub failures: Vec<FailureRecord>,
     /// Id of the filter that answered, and why, if one did.

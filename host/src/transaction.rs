@@ -294,6 +294,7 @@ impl Transaction {
         report.calls += 1;
         report.fuel = Fuel(report.fuel.0 + spent.fuel.0);
         report.time = Micros(report.time.0 + spent.time.0);
+        report.memory_peak = report.memory_peak.max(spent.memory_peak);
 
         let step = match answer.and_then(|answer| guest.outcome(answer, limits)) {
             Ok(None) => {

@@ -95,7 +95,7 @@ fn guests() -> Result<(), Failure> {
 
 /// Package and features of each no_std build. Alone, because cargo unites the features of what is
 /// built together, and dev-dependencies hide gaps.
-const BOARD_BUILDS: [(&str, &str); 10] = [
+const BOARD_BUILDS: [(&str, &str); 14] = [
     ("picket-abi", ""),
     ("picket-abi", "alloc"),
     ("picket-abi", "defmt"),
@@ -106,6 +106,10 @@ const BOARD_BUILDS: [(&str, &str); 10] = [
     ("picket-seclang", ""),
     ("picket-host", ""),
     ("picket-host-wasmi", ""),
+    ("picket-link", ""),
+    ("picket-link", "async"),
+    ("picket-link", "host"),
+    ("picket-link", "text"),
 ];
 
 const WASM_BUILDS: [(&str, &str); 6] = [

@@ -41,6 +41,8 @@ pub trait Exported: Filter {
 ///   that imports what it does not declare, or declares what the policy does not grant.
 /// - `body_window`: how many bytes of a body the host holds back, so that what the filter blocks
 ///   has not been sent on.
+/// - `input`: length of the buffer for messages that the module begins with, in bytes: 8 KiB, or
+///   32 KiB where there are body phases. Longer messages are taken all the same, on the heap.
 /// - `heap`: bytes that can be allocated before memory has to grow. Growing costs an instance some
 ///   microseconds, so give a filter what one transaction usually needs.
 /// - `panic`: `report` sends the text of a panic with file and line to the host, which takes the
@@ -55,6 +57,7 @@ macro_rules! export {
             phases: [$($phase:tt),+ $(,)?]
             $(, capabilities: [$($capability:tt),* $(,)?])?
             $(, body_window: $window:expr)?
+            $(, input: $input:expr)?
             $(, heap: $heap:expr)?
             $(, panic: $panic:tt)?
             $(,)?
@@ -99,7 +102,12 @@ macro_rules! export {
                 $crate::__private::Heap::new();
 
             static INPUT: $crate::__private::FirstInput<
-                { $crate::__private::first_input_len(<$filter as $crate::Exported>::MANIFEST.phases) },
+                {
+                    $crate::__or!(
+                        [$($input)?]
+                        $crate::__private::first_input_len(<$filter as $crate::Exported>::MANIFEST.phases)
+                    )
+                },
             > = $crate::__private::FirstInput::new();
             static RUNTIME: $crate::__private::Runtime<$filter> =
                 $crate::__private::Runtime::new(&INPUT);

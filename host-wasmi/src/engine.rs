@@ -7,7 +7,7 @@ use picket_host::abi::HostFn;
 use picket_host::{
     Backend, Budget, CallContext, CompiledModule, Error, Instance, Limits, LoadError, start_as_export,
 };
-use wasmi::{CompilationMode, Config, Engine, Linker, Module};
+use wasmi::{CompilationMode, Config, CustomFuelCosts, Engine, Linker, Module};
 
 use crate::instance::WasmiInstance;
 use crate::limits::State;
@@ -16,30 +16,74 @@ use crate::memory::define_host_function;
 /// Stacks that wasmi keeps for the next call: about one for each thread that calls.
 const CACHED_STACKS: usize = 16;
 
+/// wasmi's own price of bulk operations.
+const BYTES_COPIED_PER_FUEL: u32 = 64;
+
 /// The wasmi interpreter.
 ///
 /// An engine of wasmi keeps the code of every module it has ever compiled until it is dropped itself.
 /// So each module gets an engine of its own, and reloading frees what it replaces.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct WasmiBackend;
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "validate", derive(Default))]
+pub struct WasmiBackend {
+    loader: Option<Loader>,
+    lazy: bool,
+}
+
+/// Makes a module of its bytes; see [`WasmiBackend::with_loader`].
+pub type Loader = fn(&Engine, &[u8]) -> Result<Module, wasmi::Error>;
 
 impl WasmiBackend {
     /// The interpreter.
+    #[cfg(feature = "validate")]
     pub const fn new() -> Self {
-        WasmiBackend
+        WasmiBackend { loader: None, lazy: false }
+    }
+
+    /// The interpreter with a loader of the embedder's, for builds without a validator.
+    ///
+    /// To load a module that is not validated is unsafe, and this crate has no unsafe code: the loader
+    /// answers for it that it is given valid modules only. `picket_host` without `validate` passes
+    /// none that the embedder's own list of digests does not name.
+    pub const fn with_loader(loader: Loader) -> Self {
+        WasmiBackend { loader: Some(loader), lazy: false }
+    }
+
+    /// Translates each function when it is first called: memory goes to the code that runs, and the
+    /// first caller waits for it. Fuel stays what it is.
+    #[must_use]
+    pub const fn lazy(self) -> Self {
+        WasmiBackend { lazy: true, ..self }
+    }
+
+    fn load(&self, engine: &Engine, wasm: &[u8]) -> Result<Module, LoadError> {
+        if let Some(loader) = self.loader {
+            return loader(engine, wasm).map_err(LoadError::engine);
+        }
+        #[cfg(feature = "validate")]
+        return Module::new(engine, wasm).map_err(LoadError::engine);
+        #[cfg(not(feature = "validate"))]
+        Err(LoadError::engine("this build has no validator and no loader"))
     }
 }
 
-fn engine(limits: &Limits) -> Engine {
+fn engine(limits: &Limits, lazy: bool) -> Engine {
     let mut config = Config::default();
     // The features that `picket_host::inspect` admits; it has the last word, wasmi only must not
     // know fewer.
+    #[cfg(feature = "validate")]
+    config.wasm_multi_memory(false).wasm_tail_call(false).wasm_custom_page_sizes(true);
+    if lazy {
+        // Whoever calls a function first would pay for its translation.
+        config.fuel_cost(CustomFuelCosts {
+            bytes_copied_per_fuel: BYTES_COPIED_PER_FUEL,
+            fuel_per_bytes_translated: 0,
+            fuel_per_bytes_validated: 0,
+        });
+    }
     config
-        .wasm_multi_memory(false)
-        .wasm_tail_call(false)
-        .wasm_custom_page_sizes(false)
         .consume_fuel(true)
-        .compilation_mode(CompilationMode::Eager)
+        .compilation_mode(if lazy { CompilationMode::LazyTranslation } else { CompilationMode::Eager })
         .ignore_custom_sections(true)
         // wasmi panics when the least height is above the greatest.
         .set_min_stack_height(limits.stack_bytes.min(4 << 10))
@@ -55,17 +99,16 @@ impl Backend for WasmiBackend {
     }
 
     fn compile(&self, wasm: &[u8], limits: &Limits) -> Result<Box<dyn CompiledModule>, LoadError> {
-        let engine = engine(limits);
+        let engine = engine(limits, self.lazy);
         let mut linker = Linker::new(&engine);
         for function in HostFn::ALL {
             define_host_function(&mut linker, function).map_err(LoadError::engine)?;
         }
         // wasmi would run a start function in one go; as an export it can be stopped.
         let (module, start) = match start_as_export(wasm) {
-            Some((rewritten, name)) => (Module::new(&engine, rewritten), Some(name)),
-            None => (Module::new(&engine, wasm), None),
+            Some((rewritten, name)) => (self.load(&engine, &rewritten)?, Some(name)),
+            None => (self.load(&engine, wasm)?, None),
         };
-        let module = module.map_err(LoadError::engine)?;
         Ok(Box::new(WasmiModule { engine, linker, module, start }))
     }
 }

@@ -25,4 +25,4 @@ mod instance;
 mod limits;
 mod memory;
 
-pub use engine::WasmiBackend;
+pub use engine::{Loader, WasmiBackend};

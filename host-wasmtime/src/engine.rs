@@ -155,7 +155,7 @@ fn config(stack_bytes: usize) -> Config {
         .wasm_multi_memory(false)
         .wasm_memory64(false)
         .wasm_tail_call(false)
-        .wasm_custom_page_sizes(false)
+        .wasm_custom_page_sizes(true)
         .wasm_relaxed_simd(false)
         .wasm_simd(false)
         .consume_fuel(true)

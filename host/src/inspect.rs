@@ -12,8 +12,10 @@ use picket_abi::{
 };
 use wasmparser::{
     BinaryReaderError, CompositeInnerType, ExternalKind, FuncType, FunctionBody, Operator, Parser, Payload,
-    TypeRef, ValType, Validator, WasmFeatures,
+    TypeRef, ValType,
 };
+#[cfg(feature = "validate")]
+use wasmparser::{Validator, WasmFeatures};
 
 use crate::error::LoadError;
 use crate::hostcall::{Signature, ValueType, signature};
@@ -21,8 +23,10 @@ use crate::policy::Policy;
 
 /// The WebAssembly that filters may be written in: what both engines run alike and what
 /// `wasm32v1-none` can be made to emit. No threads, no SIMD, no tail calls, no exceptions, no garbage
-/// collection, one memory of 32 bits. Without `GC_TYPES` there is no `externref`: a filter has no use
+/// collection, one memory of 32 bits, whose pages may have a size of one byte: for modules that are to
+/// fit a board. Without `GC_TYPES` there is no `externref`: a filter has no use
 /// for it.
+#[cfg(feature = "validate")]
 const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
     .union(WasmFeatures::SIGN_EXTENSION)
     .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
@@ -30,6 +34,7 @@ const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
     .union(WasmFeatures::BULK_MEMORY)
     .union(WasmFeatures::REFERENCE_TYPES)
     .union(WasmFeatures::EXTENDED_CONST)
+    .union(WasmFeatures::CUSTOM_PAGE_SIZES)
     .union(WasmFeatures::FLOATS);
 
 const ABI_TYPE: &str = "() -> i32";
@@ -136,8 +141,10 @@ pub struct SectionInfo {
 ///
 /// # Errors
 /// [`LoadError::Invalid`] if the bytes are no valid module within the WebAssembly that filters may
-/// use, [`LoadError::Manifest`] if there is a manifest that is none.
+/// use, [`LoadError::Manifest`] if there is a manifest that is none. Without the feature `validate`
+/// the bytes are read, but functions are not validated.
 pub fn inspect(wasm: &[u8]) -> Result<ModuleInfo, LoadError> {
+    #[cfg(feature = "validate")]
     Validator::new_with_features(FEATURES).validate_all(wasm).map_err(invalid)?;
     Reader::default().read(wasm)
 }

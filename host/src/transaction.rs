@@ -23,7 +23,7 @@ use crate::report::{BodyDecision, FailureRecord, FilterVerdict, HeadDecision, Re
 /// left out. It owns what it needs, so that it can live in a task.
 pub struct Transaction {
     filters: Arc<[Arc<Filter>]>,
-    seats: Vec<Seat>,
+    seats: Seats,
     request: Direction,
     response: Direction,
     report: Report,
@@ -39,6 +39,42 @@ struct Seat {
     seen: [u64; 2],
     /// Where in the report its verdict stands.
     verdict: Option<usize>,
+}
+
+/// A seat for each filter. With one filter nothing is allocated for a transaction: what guards a small
+/// box has one, and its clean requests then cost no allocation at all.
+enum Seats {
+    One(Seat),
+    Many(Vec<Seat>),
+}
+
+impl Seats {
+    fn new(count: usize) -> Self {
+        match count {
+            1 => Seats::One(Seat::default()),
+            count => Seats::Many((0..count).map(|_| Seat::default()).collect()),
+        }
+    }
+}
+
+impl core::ops::Deref for Seats {
+    type Target = [Seat];
+
+    fn deref(&self) -> &[Seat] {
+        match self {
+            Seats::One(seat) => core::slice::from_ref(seat),
+            Seats::Many(seats) => seats,
+        }
+    }
+}
+
+impl core::ops::DerefMut for Seats {
+    fn deref_mut(&mut self) -> &mut [Seat] {
+        match self {
+            Seats::One(seat) => core::slice::from_mut(seat),
+            Seats::Many(seats) => seats,
+        }
+    }
 }
 
 /// State of one direction.
@@ -94,10 +130,9 @@ struct HeadChange {
 
 impl Transaction {
     pub(crate) fn new(filters: Arc<[Arc<Filter>]>) -> Self {
-        let seats = filters.iter().map(|_| Seat::default()).collect();
         Transaction {
+            seats: Seats::new(filters.len()),
             filters,
-            seats,
             request: Direction::default(),
             response: Direction::default(),
             report: Report::default(),
@@ -395,7 +430,7 @@ fn fail<R>(
 impl Drop for Transaction {
     fn drop(&mut self) {
         // Also when a client has broken off: the next request begins the instance's state anew.
-        for (filter, seat) in self.filters.iter().zip(&mut self.seats) {
+        for (filter, seat) in self.filters.iter().zip(self.seats.iter_mut()) {
             if let Some(guest) = seat.guest.take() {
                 filter.release(guest);
             }

@@ -17,14 +17,25 @@ const MAX_BYTES: usize = 192 * 1024;
 const SHORT: usize = 64;
 
 /// The automata that have run.
-#[derive(Default)]
 pub(crate) struct Automata {
     /// By pattern; `None` has run packed once.
     tables: Vec<(usize, Option<Box<Expanded>>)>,
     bytes: usize,
+    limit: usize,
+}
+
+impl Default for Automata {
+    fn default() -> Self {
+        Automata { tables: Vec::new(), bytes: 0, limit: MAX_BYTES }
+    }
 }
 
 impl Automata {
+    /// Bounds the memory of what is unpacked from now on, in bytes.
+    pub(crate) fn limit(&mut self, bytes: usize) {
+        self.limit = bytes;
+    }
+
     /// The first match of a pattern to end in `value`.
     pub(crate) fn find(
         &mut self,
@@ -39,7 +50,8 @@ impl Automata {
         }
         let packed = rules.pattern(pattern).1;
         let mut table = None;
-        if (known.is_some() || value.len() > SHORT) && self.bytes < MAX_BYTES {
+        let room = self.limit.saturating_sub(self.bytes);
+        if (known.is_some() || value.len() > SHORT) && packed.expanded_size() <= room {
             table = packed.expand().map(Box::new);
         }
         self.bytes += table.as_ref().map_or(0, |table| table.size());

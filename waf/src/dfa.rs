@@ -71,6 +71,12 @@ impl<'a> Dfa<'a> {
 }
 
 impl Dfa<'_> {
+    /// Bytes of the same automaton as full rows.
+    pub(crate) fn expanded_size(&self) -> usize {
+        let classes = self.bytes.first().map_or(0, |&classes| usize::from(classes));
+        size_of::<Expanded>() + classes * usize::from(u16_at(self.bytes, 4))
+    }
+
     /// The same automaton as full rows; `None` if its states need two bytes.
     pub(crate) fn expand(&self) -> Option<Expanded> {
         let classes = usize::from(*self.bytes.first()?);

@@ -79,6 +79,10 @@ impl Inspector {
         &self.config
     }
 
+    pub(crate) fn limit_unpacked(&mut self, bytes: usize) {
+        self.automata.limit(bytes);
+    }
+
     /// Begins a transaction.
     pub(crate) fn begin(&mut self, path: &[u8]) {
         self.score = 0;

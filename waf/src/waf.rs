@@ -35,6 +35,12 @@ impl Waf {
         Ok(Self::new(rules, Config::parse(configure)?))
     }
 
+    /// Bounds the memory that unpacked tables may take, in bytes: less of it, and patterns that run
+    /// often run slower. Verdicts stay what they are.
+    pub fn limit_unpacked(&mut self, bytes: usize) {
+        self.inspector.limit_unpacked(bytes);
+    }
+
     /// Begins a transaction and inspects the head.
     pub fn request_head(&mut self, head: &RequestHead<'_>) -> OutcomeBuf {
         self.inspector.begin(head.path());

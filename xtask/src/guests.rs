@@ -15,6 +15,18 @@ const GUESTS: [(&str, &str); 5] = [
     ("test-puppet", "test_puppet.wasm"),
 ];
 
+/// The firewall for boards: its package, its file, and what it is built with beyond the others. Pages
+/// of one byte, so that its memory ends where its data end; a core library built for size, without the
+/// texts of panics.
+const APPLIANCE: (&str, &str) = ("picket-waf-appliance", "picket_waf_appliance.wasm");
+const APPLIANCE_FLAGS: [&str; 5] = [
+    "-Clink-arg=--page-size=1",
+    "-Clink-arg=-zstack-size=4096",
+    "-Ctarget-feature=+bulk-memory",
+    "-Zunstable-options",
+    "-Cpanic=immediate-abort",
+];
+
 /// A module that was built.
 pub struct Module {
     pub path: PathBuf,
@@ -31,6 +43,11 @@ pub fn waf_module() -> PathBuf {
     folder().join(GUESTS[0].1)
 }
 
+/// The firewall that a board carries inside.
+pub fn appliance_module() -> PathBuf {
+    folder().join(APPLIANCE.1)
+}
+
 /// The engine for SecLang rules that the gateway carries inside.
 pub fn seclang_module() -> PathBuf {
     folder().join(GUESTS[1].1)
@@ -44,7 +61,7 @@ pub fn build() -> Result<Vec<Module>, Failure> {
     let build = workspace().join("target/guest-build");
     let mut cargo = Cargo::new(["build", "--profile", "guest", "--target", GUEST, "--target-dir"])
         .args([&build])
-        .args(["--config", &portable_paths()])
+        .args(["--config", &portable_paths(&[])])
         // Either would replace the flags of `.cargo/config.toml`, and with them the small stack.
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
@@ -55,12 +72,35 @@ pub fn build() -> Result<Vec<Module>, Failure> {
         failure.explained("The guests could not be built; the compiler's message is above.")
     })?;
 
+    let small = workspace().join("target/guest-build-small");
+    build_appliance(&small)?;
+
     let folder = folder();
     fs::create_dir_all(&folder).map_err(|error| cannot("make the folder", &folder, &error))?;
     GUESTS
         .iter()
-        .map(|(_, file)| put(&build.join(GUEST).join("guest").join(file), &folder.join(file)))
+        .map(|(_, file)| (build.join(GUEST).join("guest"), file))
+        .chain([(small.join(GUEST).join("guest-small"), &APPLIANCE.1)])
+        .map(|(built, file)| put(&built.join(file), &folder.join(file)))
         .collect()
+}
+
+/// Builds the edition for boards, with a core library of its own: that of the toolchain is built for
+/// speed and formats the texts of panics, which is a seventh of the module's code.
+fn build_appliance(build: &Path) -> Result<(), Failure> {
+    toolchain::ensure_sources()?;
+    Cargo::new(["build", "--profile", "guest-small", "--target", GUEST, "--target-dir"])
+        .args([build])
+        .args(["--package", APPLIANCE.0])
+        .args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=optimize_for_size"])
+        .args(["--config", &portable_paths(&APPLIANCE_FLAGS)])
+        // What it takes to build a core library is not stable; the compiler is, and its version is pinned
+        // by whoever builds.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .run()
+        .map_err(|failure| failure.explained("The edition for boards could not be built."))
 }
 
 /// A table of names and sizes.
@@ -75,8 +115,9 @@ pub fn table(modules: &[Module]) -> String {
 
 /// Panic texts hold the paths of source files. Without the folders of whoever builds, a module has
 /// the same bytes, and so the same digest, wherever it is built.
-fn portable_paths() -> String {
+fn portable_paths(further: &[&str]) -> String {
     let mut flags = vec![format!("--remap-path-prefix={}=.", workspace().display())];
+    flags.extend(further.iter().map(|&flag| flag.to_owned()));
     let home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));

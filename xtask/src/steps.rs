@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::process::{Cargo, Failure};
-use crate::toolchain::{BOARD, GUEST, ensure_component, ensure_target};
+use crate::toolchain::{BOARD, GUEST, OTHER_BOARDS, ensure_component, ensure_sources, ensure_target};
 use crate::{guests, tree};
 
 /// Modules must not be larger, in bytes: they are what an edge box downloads and compiles.
@@ -73,7 +73,8 @@ fn toolchain() -> Result<(), Failure> {
     ensure_component("fmt", "rustfmt")?;
     ensure_component("clippy", "clippy")?;
     ensure_target(GUEST)?;
-    ensure_target(BOARD)
+    OTHER_BOARDS.iter().chain([&BOARD]).try_for_each(|board| ensure_target(board))?;
+    ensure_sources()
 }
 
 fn format() -> Result<(), Failure> {
@@ -95,7 +96,7 @@ fn guests() -> Result<(), Failure> {
 
 /// Package and features of each no_std build. Alone, because cargo unites the features of what is
 /// built together, and dev-dependencies hide gaps.
-const BOARD_BUILDS: [(&str, &str); 14] = [
+const BOARD_BUILDS: [(&str, &str); 16] = [
     ("picket-abi", ""),
     ("picket-abi", "alloc"),
     ("picket-abi", "defmt"),
@@ -105,12 +106,18 @@ const BOARD_BUILDS: [(&str, &str); 14] = [
     ("picket-regex", ""),
     ("picket-seclang", ""),
     ("picket-host", ""),
+    ("picket-host", "validate"),
     ("picket-host-wasmi", ""),
+    ("picket-host-wasmi", "validate"),
     ("picket-link", ""),
     ("picket-link", "async"),
     ("picket-link", "host"),
     ("picket-link", "text"),
 ];
+
+/// The runtime for other kinds of boards: what may differ there is the width of atomics and of
+/// pointers, which the engine of rules and the wire have nothing to do with.
+const OTHER_BOARD_BUILDS: [(&str, &str); 2] = [("picket-host-wasmi", ""), ("picket-host-wasmi", "validate")];
 
 const WASM_BUILDS: [(&str, &str); 6] = [
     ("picket-abi", ""),
@@ -122,7 +129,8 @@ const WASM_BUILDS: [(&str, &str); 6] = [
 ];
 
 fn board() -> Result<(), Failure> {
-    build_each(&BOARD_BUILDS, BOARD)
+    build_each(&BOARD_BUILDS, BOARD)?;
+    OTHER_BOARDS.iter().try_for_each(|board| build_each(&OTHER_BOARD_BUILDS, board))
 }
 
 fn wasm() -> Result<(), Failure> {

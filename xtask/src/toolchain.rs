@@ -9,6 +9,8 @@ use crate::process::Failure;
 pub const GUEST: &str = "wasm32v1-none";
 /// The target that stands for every board: a Cortex-M4 or M7 with a floating-point unit.
 pub const BOARD: &str = "thumbv7em-none-eabihf";
+/// Other boards: a Cortex-M33, and a RISC-V without floating point.
+pub const OTHER_BOARDS: [&str; 2] = ["thumbv8m.main-none-eabihf", "riscv32imac-unknown-none-elf"];
 
 /// Makes sure that there is a standard library for `target`.
 pub fn ensure_target(target: &str) -> Result<(), Failure> {
@@ -29,6 +31,18 @@ pub fn ensure_target(target: &str) -> Result<(), Failure> {
             "The Rust target {target} is needed and is not installed: there is no {libraries}.\n\
              Add it with `rustup target add {target}`, or as your system adds targets to its Rust."
         ))
+    })
+}
+
+/// Makes sure that the sources of the standard library are there, to build parts of it for size.
+pub fn ensure_sources() -> Result<(), Failure> {
+    let sources = Path::new(&library_folder(GUEST)?).join("../../../src/rust/library/core/Cargo.toml");
+    if sources.is_file() {
+        return Ok(());
+    }
+    eprintln!("The sources of the standard library are missing; adding them with rustup.");
+    rustup(&["component", "add", "rust-src"]).map_err(|failure| {
+        failure.explained("The component rust-src is needed and is not installed: what a board carries is built with a core library of its own.")
     })
 }
 

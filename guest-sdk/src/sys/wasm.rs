@@ -435,9 +435,15 @@ unsafe extern "C" {
     // The linker's: where a module's own data ends, and where the memory it starts with does.
     static __heap_base: u8;
     static __heap_end: u8;
+    // Where the first page of memory ends: 64 KiB, or 1 with `--page-size=1`.
+    static __wasm_first_page_end: u8;
 }
 
-const PAGE: usize = 64 * 1024;
+/// Bytes of a page of memory, as the module was linked.
+#[inline]
+fn page() -> usize {
+    (&raw const __wasm_first_page_end) as usize
+}
 
 /// Where the allocator finds memory next.
 #[derive(Debug)]
@@ -467,12 +473,13 @@ unsafe impl Source for Memory {
 
         // What the allocator needs on top of the layout: a tag, alignment at both ends, its lists
         // if this is the first memory it gets. One KiB is more than all of that.
-        let pages = (layout.size().checked_add(layout.align() + 1024).ok_or(())?).div_ceil(PAGE);
+        let page = page();
+        let pages = (layout.size().checked_add(layout.align() + 1024).ok_or(())?).div_ceil(page);
         let grown = match core::arch::wasm32::memory_grow::<0>(pages) {
             usize::MAX => return Err(()),
-            old => old * PAGE,
+            old => old * page,
         };
-        let (base, len) = (grown as *mut u8, pages * PAGE);
+        let (base, len) = (grown as *mut u8, pages * page);
         let end = match end {
             // SAFETY: see above; the old end is one that `claim` or `extend` returned.
             Some(end) if end.as_ptr() == base => Some(unsafe { talc.extend(end, base.wrapping_add(len)) }),

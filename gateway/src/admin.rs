@@ -109,6 +109,7 @@ fn filters(gateway: &Gateway) -> serde_json::Value {
             "module_bytes": metadata.module_bytes,
             "compiled_bytes": metadata.compiled_bytes,
             "backend": metadata.backend,
+            "metering": metadata.metering.name(),
             "phases": metadata.phases.iter().map(|phase| phase.name()).collect::<Vec<_>>(),
             "capabilities": metadata.capabilities.iter().map(|capability| capability.name()).collect::<Vec<_>>(),
             "body_window": metadata.body_window,

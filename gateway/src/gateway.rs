@@ -307,7 +307,8 @@ impl Gateway {
         let backend = self.backend(wanted.backend)?;
         let services = Services::new(wanted, Arc::clone(&self.store), Arc::clone(&self.metrics));
         let environment =
-            Environment::new(Arc::new(services), Arc::clone(&self.clock) as Arc<dyn picket_host::Clock>);
+            Environment::new(Arc::new(services), Arc::clone(&self.clock) as Arc<dyn picket_host::Clock>)
+                .trusting(wanted.trusted.clone());
         let configuration = ConfigureBuf { settings: settings(&wanted.settings), data };
         let source = Source { id: &wanted.name, wasm: &wasm };
         let filter = Filter::load(&*backend, source, wanted.policy, configuration, Arc::new(environment))
@@ -315,6 +316,7 @@ impl Gateway {
         let metadata = filter.metadata();
         tracing::info!(
             filter = %metadata.id, name = %metadata.name, version = %metadata.version, backend = metadata.backend,
+            metering = metadata.metering.name(),
             sha256 = %metadata.sha256, bytes = metadata.module_bytes, "filter loaded"
         );
         Ok(Loaded { config: wanted.clone(), data: data_digest, filter: Arc::new(filter), rules })

@@ -26,6 +26,8 @@ enum Command {
     Bench(commands::bench::Args),
     /// Show what a module is and whether it would load
     Inspect(commands::inspect::Args),
+    /// Work on module files: meter them ahead of time
+    Module(commands::module::Args),
     /// Rulesets in ModSecurity's language: compile, explain, bake, test
     #[cfg(feature = "rules")]
     Rules(commands::rules::Args),
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Check(args) => commands::check::run(args),
         Command::Bench(args) => commands::bench::run(args),
         Command::Inspect(args) => commands::inspect::run(args),
+        Command::Module(args) => commands::module::run(args),
         #[cfg(feature = "rules")]
         Command::Rules(args) => commands::rules::run(args),
     }

@@ -4,14 +4,17 @@ use alloc::boxed::Box;
 use alloc::string::String;
 
 use picket_host::abi::HostFn;
+use picket_host::meter::{EXPORT_START, UNCOUNTED_BYTES, UNCOUNTED_FRAMES};
 use picket_host::{
-    Backend, Budget, CallContext, CompiledModule, Error, Instance, Limits, LoadError, start_as_export,
+    Backend, Budget, CallContext, CompiledModule, Error, Instance, Limits, LoadError, Metering,
+    start_as_export,
 };
 use wasmi::{CompilationMode, Config, CustomFuelCosts, Engine, Linker, Module};
 
 use crate::instance::WasmiInstance;
 use crate::limits::State;
 use crate::memory::define_host_function;
+use crate::meter::{Meter, define_meter};
 
 /// Stacks that wasmi keeps for the next call: about one for each thread that calls.
 const CACHED_STACKS: usize = 16;
@@ -69,6 +72,14 @@ impl WasmiBackend {
 
 fn engine(limits: &Limits, lazy: bool) -> Engine {
     let mut config = Config::default();
+    let (stack_bytes, call_depth) = match limits.metering {
+        Metering::Native => (limits.stack_bytes, limits.call_depth as usize),
+        // A second wall behind the metered one: memory is taken only as far as guests get.
+        Metering::Canonical => (
+            limits.stack_bytes.saturating_add(UNCOUNTED_BYTES as usize).saturating_mul(2),
+            (limits.call_depth as usize).saturating_add(UNCOUNTED_FRAMES as usize + 1),
+        ),
+    };
     // The features that `picket_host::inspect` admits; it has the last word, wasmi only must not
     // know fewer.
     #[cfg(feature = "validate")]
@@ -82,13 +93,13 @@ fn engine(limits: &Limits, lazy: bool) -> Engine {
         });
     }
     config
-        .consume_fuel(true)
+        .consume_fuel(limits.metering == Metering::Native)
         .compilation_mode(if lazy { CompilationMode::LazyTranslation } else { CompilationMode::Eager })
         .ignore_custom_sections(true)
         // wasmi panics when the least height is above the greatest.
-        .set_min_stack_height(limits.stack_bytes.min(4 << 10))
-        .set_max_stack_height(limits.stack_bytes)
-        .set_max_recursion_depth(limits.call_depth as usize)
+        .set_min_stack_height(stack_bytes.min(4 << 10))
+        .set_max_stack_height(stack_bytes)
+        .set_max_recursion_depth(call_depth)
         .set_max_cached_stacks(CACHED_STACKS);
     Engine::new(&config)
 }
@@ -104,12 +115,19 @@ impl Backend for WasmiBackend {
         for function in HostFn::ALL {
             define_host_function(&mut linker, function).map_err(LoadError::engine)?;
         }
+        if limits.metering == Metering::Canonical {
+            define_meter(&mut linker).map_err(LoadError::engine)?;
+            let module = self.load(&engine, wasm)?;
+            let meter = Meter::of(&module, limits)?;
+            let start = module.get_export(EXPORT_START).map(|_| EXPORT_START.into());
+            return Ok(Box::new(WasmiModule { engine, linker, module, start, meter: Some(meter) }));
+        }
         // wasmi would run a start function in one go; as an export it can be stopped.
         let (module, start) = match start_as_export(wasm) {
             Some((rewritten, name)) => (self.load(&engine, &rewritten)?, Some(name)),
             None => (self.load(&engine, wasm)?, None),
         };
-        Ok(Box::new(WasmiModule { engine, linker, module, start }))
+        Ok(Box::new(WasmiModule { engine, linker, module, start, meter: None }))
     }
 }
 
@@ -119,12 +137,17 @@ struct WasmiModule {
     linker: Linker<State>,
     module: Module,
     start: Option<String>,
+    /// Under canonical metering.
+    meter: Option<Meter>,
 }
 
 impl CompiledModule for WasmiModule {
     fn instantiate(&self, context: CallContext, budget: &Budget) -> Result<Box<dyn Instance>, Error> {
-        let WasmiModule { engine, linker, module, start } = self;
-        let instance = WasmiInstance::new(engine, linker, module, start.as_deref(), context, budget)?;
+        let WasmiModule { engine, linker, module, start, meter } = self;
+        let mut instance = WasmiInstance::new(engine, linker, module, *meter, context, budget)?;
+        if let Some(start) = start {
+            instance.start(start)?;
+        }
         Ok(Box::new(instance))
     }
 

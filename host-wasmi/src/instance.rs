@@ -6,6 +6,7 @@ use wasmi::{Engine, Linker, Memory, Module, Store, TypedFunc, TypedResumableCall
 
 use crate::error::stop;
 use crate::limits::{FuelSlices, State};
+use crate::meter::{Counters, Meter};
 
 /// An instance on wasmi.
 pub(crate) struct WasmiInstance {
@@ -14,7 +15,15 @@ pub(crate) struct WasmiInstance {
     memory: Memory,
     input: Option<TypedFunc<u32, u32>>,
     phases: [Option<TypedFunc<u32, u64>>; Phase::ALL.len()],
-    fuel: FuelSlices,
+    metering: Metering,
+}
+
+/// Who counts the fuel of an instance.
+enum Metering {
+    /// The module.
+    Canonical(Counters),
+    /// wasmi.
+    Native(FuelSlices),
 }
 
 impl WasmiInstance {
@@ -22,7 +31,7 @@ impl WasmiInstance {
         engine: &Engine,
         linker: &Linker<State>,
         module: &Module,
-        start: Option<&str>,
+        meter: Option<Meter>,
         context: CallContext,
         budget: &Budget,
     ) -> Result<Self, Error> {
@@ -30,20 +39,32 @@ impl WasmiInstance {
         store.limiter(|state| state);
         store.data_mut().0.arm(budget);
         let (fuel, slice) = FuelSlices::begin(budget.fuel);
-        set_fuel(&mut store, slice)?;
+        if meter.is_none() {
+            set_fuel(&mut store, slice)?;
+        }
+        // Nothing of the module runs here: its start function is an export.
         let instance = linker
             .instantiate_and_start(&mut store, module)
             .map_err(|error| store.data_mut().0.resolve(stop(&error)))?;
         let memory = instance
             .get_memory(&store, EXPORT_MEMORY)
             .ok_or_else(|| Error::engine("the instance has lost its memory"))?;
-        let mut this =
-            WasmiInstance { store, instance, memory, input: None, phases: Default::default(), fuel };
-        if let Some(start) = start {
-            let start: TypedFunc<(), ()> = this.function(start)?;
-            this.run(start, ())?;
-        }
-        Ok(this)
+        let metering = match meter {
+            Some(meter) => {
+                let counters = meter.counters(&store, &instance);
+                let counters = counters.ok_or_else(|| Error::engine("the instance has lost its counters"))?;
+                counters.arm(&mut store);
+                Metering::Canonical(counters)
+            }
+            None => Metering::Native(fuel),
+        };
+        Ok(WasmiInstance { store, instance, memory, input: None, phases: Default::default(), metering })
+    }
+
+    /// Runs the start function, which is the export `name`, within what the instance came up with.
+    pub(crate) fn start(&mut self, name: &str) -> Result<(), Error> {
+        let start: TypedFunc<(), ()> = self.function(name)?;
+        self.run(start, ())
     }
 
     /// Looked up when first called: most transactions call one or two phases.
@@ -56,13 +77,21 @@ impl WasmiInstance {
         function: TypedFunc<P, R>,
         params: P,
     ) -> Result<R, Error> {
+        let fuel = match &mut self.metering {
+            Metering::Canonical(_) => {
+                return function
+                    .call(&mut self.store, params)
+                    .map_err(|error| self.store.data_mut().0.resolve(stop(&error)));
+            }
+            Metering::Native(fuel) => fuel,
+        };
         let mut call = function.call_resumable(&mut self.store, params);
         loop {
             let why = match call {
                 Ok(TypedResumableCall::Finished(result)) => return Ok(result),
                 Ok(TypedResumableCall::OutOfFuel(suspended)) => {
-                    let left = self.fuel_left();
-                    match self.fuel.next(left, suspended.required_fuel(), &mut self.store.data_mut().0) {
+                    let left = fuel_left(&self.store);
+                    match fuel.next(left, suspended.required_fuel(), &mut self.store.data_mut().0) {
                         Ok(slice) => {
                             set_fuel(&mut self.store, slice)?;
                             call = suspended.resume(&mut self.store);
@@ -77,11 +106,11 @@ impl WasmiInstance {
             return Err(self.store.data_mut().0.resolve(why));
         }
     }
+}
 
-    fn fuel_left(&self) -> u64 {
-        // Fails only in an engine that does not count.
-        self.store.get_fuel().unwrap_or(0)
-    }
+fn fuel_left(store: &Store<State>) -> u64 {
+    // Fails only in an engine that does not count.
+    store.get_fuel().unwrap_or(0)
 }
 
 fn set_fuel(store: &mut Store<State>, fuel: u64) -> Result<(), Error> {
@@ -91,10 +120,15 @@ fn set_fuel(store: &mut Store<State>, fuel: u64) -> Result<(), Error> {
 impl Instance for WasmiInstance {
     fn arm(&mut self, budget: &Budget) {
         self.store.data_mut().0.arm(budget);
-        let (fuel, slice) = FuelSlices::begin(budget.fuel);
-        self.fuel = fuel;
-        // Fails only in an engine that does not count.
-        let _set = self.store.set_fuel(slice);
+        match &mut self.metering {
+            Metering::Canonical(counters) => counters.arm(&mut self.store),
+            Metering::Native(slices) => {
+                let (fuel, slice) = FuelSlices::begin(budget.fuel);
+                *slices = fuel;
+                // Fails only in an engine that does not count.
+                let _set = self.store.set_fuel(slice);
+            }
+        }
     }
 
     fn abi_version(&mut self) -> Result<u32, Error> {
@@ -119,7 +153,10 @@ impl Instance for WasmiInstance {
     }
 
     fn fuel_used(&self) -> Fuel {
-        self.fuel.used(self.fuel_left())
+        match &self.metering {
+            Metering::Canonical(counters) => counters.used(&self.store),
+            Metering::Native(slices) => slices.used(fuel_left(&self.store)),
+        }
     }
 
     fn memory(&self) -> &[u8] {

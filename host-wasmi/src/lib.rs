@@ -8,7 +8,8 @@
 //! | `engine` | configuration, compilation, the linker of host functions |
 //! | `instance` | one instance and its calls |
 //! | `memory` | the guest's memory, and the glue between host functions and it |
-//! | `limits` | fuel in slices with a look at the clock between them; growth |
+//! | `meter` | canonical metering: the counters of a module that counts for itself |
+//! | `limits` | native metering: fuel in slices with a look at the clock between them; growth |
 //! | `error` | what wasmi says, in Picket's words |
 //!
 //! wasmi compiles eagerly here: its lazy mode would charge the first caller of a function for its
@@ -24,5 +25,6 @@ mod error;
 mod instance;
 mod limits;
 mod memory;
+mod meter;
 
 pub use engine::{Loader, WasmiBackend};

@@ -1,6 +1,7 @@
 //! Fuel in slices, and growth.
 //!
-//! An interpreter has no epochs and no signals: time is bounded by handing out the fuel of a call
+//! Slices are for native metering; under canonical metering `meter` does the same without the engine. An
+//! interpreter has no epochs and no signals: time is bounded by handing out the fuel of a call
 //! slice by slice. When a slice is used up the call is suspended, the host looks at the clock, and
 //! the call goes on with the next slice or ends.
 

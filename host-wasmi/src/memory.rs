@@ -9,7 +9,7 @@ use crate::limits::State;
 
 /// What wasmi carries from a host function to the caller of the guest. The reason is in the context.
 #[derive(Debug)]
-pub(crate) struct Halted(Halt);
+pub(crate) struct Halted(pub(crate) Halt);
 
 impl core::fmt::Display for Halted {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

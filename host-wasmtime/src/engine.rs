@@ -3,7 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use picket_host::abi::{EXPORT_ABI, EXPORT_INPUT, EXPORT_MEMORY, HostFn, Phase};
-use picket_host::{Backend, Budget, CallContext, CompiledModule, Error, Instance, Limits, LoadError};
+use picket_host::meter::UNCOUNTED_BYTES;
+use picket_host::{
+    Backend, Budget, CallContext, CompiledModule, Error, Instance, Limits, LoadError, Metering,
+};
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, InstancePre, Linker, Module, ModuleExport, OptLevel,
     PoolingAllocationConfig, Store,
@@ -12,6 +15,7 @@ use wasmtime::{
 use crate::instance::WasmtimeInstance;
 use crate::limits::{State, Ticker};
 use crate::memory::define_host_function;
+use crate::meter::{Meter, define_meter};
 
 /// Instances in a pool, over all filters of an engine.
 pub(crate) const POOL_INSTANCES: u32 = 2_048;
@@ -28,11 +32,14 @@ const KEEP_RESIDENT: usize = 1 << 20;
 const FRUGAL: u64 = 16 << 20;
 /// Guests run on the stack of the calling thread, which usually has 2 MiB.
 const MAX_STACK: usize = 1 << 20;
+/// Most that is kept for guests whose stack is counted: a second wall, which they do not come to.
+const MAX_WALL: usize = 1152 << 10;
 
 /// The wasmtime JIT.
 ///
-/// wasmtime fixes the stack of its calls for a whole engine, so there is one engine for each stack
-/// limit in use: usually one. An engine's ticker lives as long as the last of its modules.
+/// wasmtime fixes the stack of its calls and what it counts for a whole engine, so there is one engine for
+/// each stack limit and each kind of metering in use: usually one. An engine's ticker, which native
+/// metering needs, lives as long as the last of its modules.
 pub struct WasmtimeBackend {
     engines: Mutex<Vec<(Kind, Arc<Ready>)>>,
 }
@@ -42,12 +49,24 @@ pub struct WasmtimeBackend {
 struct Kind {
     stack_bytes: usize,
     pooled: bool,
+    metering: Metering,
 }
 
 impl Kind {
     fn of(limits: &Limits) -> Self {
         let pooled = limits.tables <= POOL_TABLES && limits.table_elements <= POOL_TABLE_ELEMENTS;
-        Kind { stack_bytes: limits.stack_bytes, pooled }
+        Kind { stack_bytes: limits.stack_bytes, pooled, metering: limits.metering }
+    }
+
+    /// Bytes of native stack. A frame of machine code may take more than what the metered module is
+    /// charged for it; with twice the room, it is the charge that ends a recursion.
+    fn native_stack(self) -> usize {
+        match self.metering {
+            Metering::Native => self.stack_bytes,
+            Metering::Canonical => {
+                self.stack_bytes.saturating_add(UNCOUNTED_BYTES as usize).saturating_mul(2).min(MAX_WALL)
+            }
+        }
     }
 }
 
@@ -55,7 +74,7 @@ impl Kind {
 struct Ready {
     engine: Engine,
     linker: Linker<State>,
-    _ticker: Ticker,
+    _ticker: Option<Ticker>,
 }
 
 impl WasmtimeBackend {
@@ -99,7 +118,13 @@ impl Ready {
         for function in HostFn::ALL {
             define_host_function(&mut linker, function).map_err(LoadError::engine)?;
         }
-        let ticker = Ticker::start(&engine).map_err(LoadError::engine)?;
+        let ticker = match kind.metering {
+            Metering::Native => Some(Ticker::start(&engine).map_err(LoadError::engine)?),
+            Metering::Canonical => {
+                define_meter(&mut linker).map_err(LoadError::engine)?;
+                None
+            }
+        };
         Ok(Ready { engine, linker, _ticker: ticker })
     }
 }
@@ -110,15 +135,15 @@ impl Ready {
 /// `ulimit -v` may grant neither. The last resort checks every access instead.
 fn engine(kind: Kind) -> wasmtime::Result<Engine> {
     if kind.pooled
-        && let Ok(engine) = pooled(kind.stack_bytes)
+        && let Ok(engine) = pooled(kind)
     {
         return Ok(engine);
     }
-    let engine = Engine::new(&config(kind.stack_bytes))?;
+    let engine = Engine::new(&config(kind))?;
     if instantiates(&engine) {
         return Ok(engine);
     }
-    let mut frugal = config(kind.stack_bytes);
+    let mut frugal = config(kind);
     frugal.memory_reservation(FRUGAL).memory_reservation_for_growth(FRUGAL).memory_guard_size(1 << 16);
     Engine::new(&frugal)
 }
@@ -130,7 +155,7 @@ fn instantiates(engine: &Engine) -> bool {
     module.is_ok_and(|module| wasmtime::Instance::new(Store::new(engine, ()), &module, &[]).is_ok())
 }
 
-fn pooled(stack_bytes: usize) -> wasmtime::Result<Engine> {
+fn pooled(kind: Kind) -> wasmtime::Result<Engine> {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(POOL_INSTANCES)
         .total_memories(POOL_INSTANCES)
@@ -142,12 +167,12 @@ fn pooled(stack_bytes: usize) -> wasmtime::Result<Engine> {
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(KEEP_RESIDENT)
         .pagemap_scan(Enabled::Auto);
-    let mut config = config(stack_bytes);
+    let mut config = config(kind);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config)
 }
 
-fn config(stack_bytes: usize) -> Config {
+fn config(kind: Kind) -> Config {
     let mut config = Config::new();
     // The features that `picket_host::inspect` admits; it has the last word, wasmtime only must not
     // know fewer.
@@ -158,9 +183,9 @@ fn config(stack_bytes: usize) -> Config {
         .wasm_custom_page_sizes(true)
         .wasm_relaxed_simd(false)
         .wasm_simd(false)
-        .consume_fuel(true)
-        .epoch_interruption(true)
-        .max_wasm_stack(stack_bytes)
+        .consume_fuel(kind.metering == Metering::Native)
+        .epoch_interruption(kind.metering == Metering::Native)
+        .max_wasm_stack(kind.native_stack())
         // Errors are part of everyday life here; walking the stack for each would cost microseconds.
         .wasm_backtrace_max_frames(None)
         .generate_address_map(false)
@@ -191,7 +216,11 @@ impl Backend for WasmtimeBackend {
             input: module.get_export_index(EXPORT_INPUT),
             phases: Phase::ALL.map(|phase| module.get_export_index(phase.export())),
         };
-        Ok(Box::new(WasmtimeModule { _ready: ready, linked, exports: Arc::new(exports) }))
+        let meter = match limits.metering {
+            Metering::Canonical => Some(Meter::of(&module, limits)?),
+            Metering::Native => None,
+        };
+        Ok(Box::new(WasmtimeModule { _ready: ready, linked, exports: Arc::new(exports), meter }))
     }
 }
 
@@ -207,14 +236,17 @@ pub(crate) struct Exports {
 struct WasmtimeModule {
     linked: InstancePre<State>,
     exports: Arc<Exports>,
+    /// Under canonical metering.
+    meter: Option<Meter>,
     // Holds the ticker: without it deadlines would not be kept.
     _ready: Arc<Ready>,
 }
 
 impl CompiledModule for WasmtimeModule {
     fn instantiate(&self, context: CallContext, budget: &Budget) -> Result<Box<dyn Instance>, Error> {
-        let instance = WasmtimeInstance::new(&self.linked, Arc::clone(&self.exports), context, budget)?;
-        Ok(Box::new(instance))
+        let meter = self.meter.as_ref();
+        let exports = Arc::clone(&self.exports);
+        Ok(Box::new(WasmtimeInstance::new(&self.linked, exports, meter, context, budget)?))
     }
 
     fn compiled_size(&self) -> Option<usize> {

@@ -7,7 +7,8 @@
 //! | `engine` | configuration, compilation, the linker of host functions |
 //! | `instance` | one instance and its calls |
 //! | `memory` | the guest's memory, and the glue between host functions and it |
-//! | `limits` | the ticker behind deadlines; growth |
+//! | `meter` | canonical metering: the counters of a module that counts for itself |
+//! | `limits` | the ticker behind deadlines under native metering; growth |
 //! | `error` | what wasmtime says, in Picket's words |
 //!
 //! Instances come from a pool with their memory mapped copy-on-write, so that a fresh one for each
@@ -21,5 +22,6 @@ mod error;
 mod instance;
 mod limits;
 mod memory;
+mod meter;
 
 pub use engine::WasmtimeBackend;

@@ -1,6 +1,7 @@
 //! The ticker behind deadlines, and growth.
 //!
-//! Compiled code looks at the engine's epoch at function entries and loop heads. A ticker moves the
+//! The ticker is for native metering; under canonical metering the module itself asks for the time, see
+//! `meter`. Compiled code looks at the engine's epoch at function entries and loop heads. A ticker moves the
 //! epoch on every millisecond; a call that meets a new epoch looks at the clock, and goes on or ends.
 //! So the clock decides, and a deadline is missed by a tick at most.
 

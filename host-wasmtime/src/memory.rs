@@ -8,7 +8,7 @@ use crate::limits::State;
 
 /// What wasmtime carries from a host function to the caller of the guest. The reason is in the context.
 #[derive(Debug)]
-pub(crate) struct Halted(Halt);
+pub(crate) struct Halted(pub(crate) Halt);
 
 impl std::fmt::Display for Halted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

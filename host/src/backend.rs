@@ -14,9 +14,11 @@ pub trait Backend: Send + Sync {
     /// Its name in configuration and reports: `wasmi`, `wasmtime`.
     fn name(&self) -> &'static str;
 
-    /// Compiles a module that [`ModuleInfo::check`](crate::ModuleInfo::check) has passed.
+    /// Compiles a module that [`ModuleInfo::check`](crate::ModuleInfo::check) has passed and
+    /// [`prepare`](crate::prepare) made ready: under canonical metering it counts for itself.
     ///
-    /// Of the limits, those are meant that an engine has to know before it compiles: the stack.
+    /// Of the limits, those are meant that an engine has to know before it compiles: how the module is
+    /// metered, and the stack.
     ///
     /// # Errors
     /// [`LoadError::Engine`] if the engine does not take the module.

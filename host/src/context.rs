@@ -4,9 +4,16 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 
+use picket_meter::Gauge;
+
 use crate::error::{Error, Limit, Trap};
-use crate::limits::{Budget, GrowthMeter, Limits, Micros};
+use crate::hostcall::Halt;
+use crate::limits::{Budget, Fuel, GrowthMeter, Limits, Micros};
 use crate::services::Environment;
+
+/// Canonical fuel handed out at once: some 0.5 ms of interpretation on a server and less of machine code,
+/// so that the look at the clock costs nothing and a deadline is missed by no more than that.
+const FUEL_SLICE: u64 = 100_000;
 
 /// Longest text that is taken over from a guest, in bytes.
 const MAX_TEXT: usize = 4 << 10;
@@ -45,6 +52,8 @@ pub struct CallContext {
     environment: Arc<Environment>,
     growth: GrowthMeter,
     budget: Budget,
+    gauge: Gauge,
+    stopped_at: Option<u64>,
     started_us: u64,
     deadline_us: u64,
     processor: Option<Processor>,
@@ -63,6 +72,8 @@ impl CallContext {
             environment,
             growth: GrowthMeter::new(limits),
             budget: limits.call,
+            gauge: Gauge::default(),
+            stopped_at: None,
             started_us: 0,
             deadline_us: 0,
             processor: None,
@@ -87,6 +98,47 @@ impl CallContext {
         self.failure = None;
         // A refusal that the guest has lived with is no cause of what a later call does.
         self.growth.take_refused();
+    }
+
+    /// Begins to count canonical fuel, behind [`CallContext::arm`]: the counter that the module is to
+    /// have.
+    pub fn begin_fuel(&mut self) -> i64 {
+        let (gauge, counter) = Gauge::begin(self.budget.fuel.0, FUEL_SLICE);
+        self.gauge = gauge;
+        self.stopped_at = None;
+        counter
+    }
+
+    /// A metered module has used up what it was handed, and asks: its counter, and what is outstanding.
+    /// The answer is the counter to go on with.
+    ///
+    /// # Errors
+    /// [`Halt`] if there is no more fuel, or no more time.
+    pub fn refuel(&mut self, counter: i64, outstanding: i64) -> Result<i64, Halt> {
+        let consumed = counter.wrapping_add(outstanding);
+        self.stopped_at = Some(self.gauge.used(consumed));
+        let Ok(next) = self.gauge.refuel(consumed) else { return Err(self.halt(Stop::Fuel)) };
+        if self.deadline_passed() {
+            return Err(self.halt(Stop::Deadline));
+        }
+        self.stopped_at = None;
+        Ok(next.wrapping_sub(outstanding))
+    }
+
+    /// A metered module has used up its stack.
+    pub fn stack_exhausted(&mut self) -> Halt {
+        self.halt(Stop::Stack)
+    }
+
+    /// Canonical fuel used since [`CallContext::begin_fuel`] by a module whose counter is `counter`.
+    pub fn fuel_used(&self, counter: i64) -> Fuel {
+        Fuel(self.stopped_at.unwrap_or_else(|| self.gauge.used(counter)))
+    }
+
+    fn halt(&mut self, stop: Stop) -> Halt {
+        let error = self.resolve(stop);
+        self.note_failure(error);
+        Halt
     }
 
     /// Whether the call has had its time.

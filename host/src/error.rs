@@ -14,6 +14,7 @@ use core::fmt;
 use picket_abi::{AbiVersion, Capability, DecodeError, HostFn, HostStatus, Incompatible, PackedSlice, Phase};
 
 use crate::limits::{Fuel, Micros};
+use crate::metadata::ModuleDigest;
 use crate::policy::OnFailure;
 
 /// Who has to act when something fails.
@@ -631,6 +632,26 @@ pub enum LoadError {
         /// Which side to upgrade.
         incompatible: Incompatible,
     },
+    /// An import or export has a name that is reserved for metering: the module is metered already, or
+    /// pretends to be, and its digest is not among those that are trusted.
+    ReservedName {
+        /// The name.
+        name: String,
+    },
+    /// The module cannot be metered.
+    Unmeterable {
+        /// Bytes from the start of the module.
+        offset: usize,
+        /// Why.
+        message: Box<str>,
+    },
+    /// This host cannot meter, and the module is none that is trusted to be metered.
+    NotMetered {
+        /// Its digest.
+        digest: ModuleDigest,
+    },
+    /// The module counts for itself, and the policy wants the engine to count.
+    MeteredForNative,
     /// The engine does not take the module.
     Engine {
         /// The engine's own words.
@@ -659,14 +680,17 @@ impl LoadError {
             | LoadError::PhaseNotExported { .. }
             | LoadError::ForeignImport { .. }
             | LoadError::UnknownImport { .. }
+            | LoadError::ReservedName { .. }
+            | LoadError::Unmeterable { .. }
             | LoadError::ImportType { .. } => Culprit::Guest,
             LoadError::TooLong { .. }
             | LoadError::Memory { .. }
             | LoadError::Table { .. }
             | LoadError::Tables { .. } => Culprit::Limit,
-            LoadError::ImportNotGranted { .. } | LoadError::CapabilityNotGranted { .. } => {
-                Culprit::Configuration
-            }
+            LoadError::ImportNotGranted { .. }
+            | LoadError::CapabilityNotGranted { .. }
+            | LoadError::NotMetered { .. }
+            | LoadError::MeteredForNative => Culprit::Configuration,
             LoadError::Abi { incompatible, .. } => match incompatible {
                 Incompatible::UpgradeGuest => Culprit::Guest,
                 Incompatible::UpgradeHost => Culprit::Host,
@@ -735,6 +759,21 @@ impl fmt::Display for LoadError {
                 f,
                 "built for version {guest} of the ABI, this host speaks {}: {incompatible}",
                 AbiVersion::CURRENT
+            ),
+            LoadError::ReservedName { name } => write!(
+                f,
+                "uses the name `{}`, which is reserved for metering: load the module as it was before, or \
+                 trust this one by its digest",
+                name.escape_debug()
+            ),
+            LoadError::Unmeterable { message, .. } => write!(f, "cannot be metered: {message}"),
+            LoadError::NotMetered { digest } => write!(
+                f,
+                "this host cannot meter, and the module {digest} is none that it trusts to be metered: meter \
+                 it with `picket module meter` and name the digest of the result in the build"
+            ),
+            LoadError::MeteredForNative => f.write_str(
+                "the module is metered already: it needs canonical metering, or load it as it was before",
             ),
             LoadError::Engine { message } => write!(f, "the engine refuses the module: {message}"),
             LoadError::Start(error) => write!(f, "the first instance did not start: {error}"),

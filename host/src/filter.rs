@@ -15,6 +15,7 @@ use crate::error::{Error, GuestFault, Limit, LoadError};
 use crate::guest::{Guest, Lease, Message};
 use crate::inspect::{check_abi, check_length, inspect};
 use crate::metadata::{Metadata, ModuleDigest};
+use crate::metering::prepare_known;
 use crate::policy::{Isolation, Policy};
 use crate::services::Environment;
 use crate::sync::Mutex;
@@ -77,10 +78,12 @@ impl Filter {
         environment: Arc<Environment>,
     ) -> Result<Filter, LoadError> {
         check_length(source.wasm.len(), &policy)?;
-        let info = inspect(source.wasm)?;
-        info.check(&policy)?;
-        let module = backend.compile(source.wasm, &policy.limits)?;
         let digest = ModuleDigest::of(source.wasm);
+        let mut info = inspect(source.wasm)?;
+        let metered = environment.trusted.contains(&digest) && info.take_metering();
+        info.check(&policy)?;
+        let module =
+            backend.compile(&prepare_known(source.wasm, &policy.limits, metered)?, &policy.limits)?;
         let phases = info.phases();
         let capabilities = info.capabilities();
         let body_window = info.manifest.as_ref().map_or(0, |manifest| manifest.body_window);
@@ -101,6 +104,7 @@ impl Filter {
                 module_bytes: source.wasm.len(),
                 compiled_bytes: module.compiled_size(),
                 backend: backend.name(),
+                metering: policy.limits.metering,
                 phases,
                 capabilities,
                 body_window,

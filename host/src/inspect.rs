@@ -381,6 +381,7 @@ impl ModuleInfo {
     pub fn check(&self, policy: &Policy) -> Result<(), LoadError> {
         let limits = &policy.limits;
         check_length(self.module_bytes, policy)?;
+        self.check_names()?;
         self.check_imports(policy.capabilities)?;
         self.check_exports()?;
         if let Some(guest) = self.abi {

@@ -42,6 +42,7 @@ mod hostcall;
 mod inspect;
 mod limits;
 mod metadata;
+mod metering;
 mod policy;
 mod registry;
 mod report;
@@ -55,6 +56,7 @@ mod transaction;
 mod tests;
 
 pub use picket_abi as abi;
+pub use picket_meter as meter;
 
 pub use attach::{AttachError, attach};
 pub use backend::{Backend, CompiledModule, Instance};
@@ -73,6 +75,9 @@ pub use inspect::{
 };
 pub use limits::{Budget, Fuel, GrowthMeter, Limits, Micros};
 pub use metadata::{Metadata, ModuleDigest};
+#[cfg(feature = "meter")]
+pub use metering::meter_offline;
+pub use metering::{Metering, Trusted, prepare};
 pub use policy::{Isolation, OnFailure, Policy};
 pub use registry::{Registry, RegistryError};
 pub use report::{BodyDecision, FailureRecord, FilterVerdict, HeadDecision, Reply, ReplyCause, Report};

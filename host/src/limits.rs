@@ -3,9 +3,11 @@
 use core::fmt;
 
 use crate::error::Limit;
+use crate::metering::Metering;
 
-/// Fuel, in the units of the backend: both engines charge about one an operator, but not the same,
-/// so that amounts can be compared between runs on one backend only.
+/// Fuel: about one for each operator that is executed. Under [`Metering::Canonical`] an amount is the
+/// same on every backend; under [`Metering::Native`] engines charge differently, and amounts can be
+/// compared between runs on one backend only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fuel(pub u64);
 
@@ -58,6 +60,8 @@ pub struct Budget {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
+    /// Who counts.
+    pub metering: Metering,
     /// For one phase.
     pub call: Budget,
     /// For bringing up one instance: its start function, then `picket_configure`.
@@ -68,9 +72,14 @@ pub struct Limits {
     pub table_elements: usize,
     /// Tables of a module.
     pub tables: u32,
-    /// Nested calls. wasmi counts them; a JIT has no such count and is bounded by `stack_bytes`.
+    /// Nested calls. Under canonical metering those of functions that can recurse, on every backend
+    /// alike. Under native metering wasmi counts them all; a JIT has no such count and is bounded by
+    /// `stack_bytes`.
     pub call_depth: u32,
-    /// Stack of the guest's calls, in bytes.
+    /// Stack of the guest's calls, in bytes. Under canonical metering each call of a function that can
+    /// recurse is charged [`FRAME_BYTES`](crate::meter::FRAME_BYTES), and eight for each of its
+    /// parameters, locals and operands; engines have room for twice that. Otherwise it is what the
+    /// engine's own frames take.
     pub stack_bytes: usize,
     /// Instances of the filter that are alive at the same time.
     pub instances: u32,
@@ -85,6 +94,7 @@ pub struct Limits {
 impl Limits {
     /// The tier of a web application firewall: 10 ms and 10 MB.
     pub const WAF: Limits = Limits {
+        metering: Metering::Canonical,
         call: Budget {
             fuel: Fuel(50_000_000),
             deadline: Micros::from_millis(10),

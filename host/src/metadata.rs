@@ -7,6 +7,8 @@ use core::fmt;
 use picket_abi::{CapabilitySet, PhaseSet};
 use sha2::{Digest as _, Sha256};
 
+use crate::metering::Metering;
+
 /// What is known of a loaded filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -31,6 +33,8 @@ pub struct Metadata {
     pub compiled_bytes: Option<usize>,
     /// Name of the backend it runs on.
     pub backend: &'static str,
+    /// How its fuel is counted.
+    pub metering: Metering,
     /// Phases it is called for.
     pub phases: PhaseSet,
     /// Capabilities it uses.
@@ -47,6 +51,25 @@ impl ModuleDigest {
     /// The digest of a module's bytes.
     pub fn of(wasm: &[u8]) -> Self {
         ModuleDigest(Sha256::digest(wasm).into())
+    }
+
+    /// The digest with these 32 bytes.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        ModuleDigest(bytes)
+    }
+
+    /// The digest that is written as these 64 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        let digits = text.as_bytes();
+        if digits.len() != 64 {
+            return None;
+        }
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            let [high, low] = [pair[0], pair[1]].map(|digit| char::from(digit).to_digit(16));
+            *byte = (high? << 4 | low?) as u8;
+        }
+        Some(ModuleDigest(bytes))
     }
 
     /// The 32 bytes.

@@ -7,6 +7,7 @@ use picket_abi::{FetchRequest, Header, HostStatus, LogLevel, SeqBuf};
 
 use crate::clock::Clock;
 use crate::limits::Micros;
+use crate::metering::Trusted;
 
 /// The embedder's side of the host functions. Everything is denied or dropped unless implemented.
 ///
@@ -90,12 +91,20 @@ pub struct Environment {
     pub services: Arc<dyn HostServices>,
     /// For deadlines and durations.
     pub clock: Arc<dyn Clock>,
+    /// Modules that were metered before.
+    pub trusted: Trusted,
 }
 
 impl Environment {
-    /// An environment of these two.
+    /// An environment of these two, which trusts no module to be metered.
     pub fn new(services: Arc<dyn HostServices>, clock: Arc<dyn Clock>) -> Self {
-        Environment { services, clock }
+        Environment { services, clock, trusted: Trusted::NONE }
+    }
+
+    /// The same, with modules that are trusted to be metered.
+    #[must_use]
+    pub fn trusting(self, trusted: Trusted) -> Self {
+        Environment { trusted, ..self }
     }
 
     /// The operating system's clock, and services that deny everything.

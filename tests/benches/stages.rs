@@ -11,7 +11,7 @@ use picket_abi::{
     BodyChunk, Match, Octets, Outcome, OutcomeBuf, Phase, RequestHead, ResponseHead, SeqBuf, Severity,
     TransactionLog, encode,
 };
-use picket_host::{Budget, CallContext, Environment, Isolation};
+use picket_host::{Budget, CallContext, Environment, Isolation, prepare};
 use picket_tests::{Request, backends, guest_module, header_buf, policy, request_head, sandboxes};
 
 /// Eight header fields of some 600 bytes, as a browser sends them.
@@ -99,7 +99,9 @@ fn instantiate(c: &mut Criterion) {
     for guest in ["test_puppet", "picket_waf_guest"] {
         let wasm = std::fs::read(guest_module(guest)).expect("the guest was built");
         for backend in backends() {
-            let module = backend.compile(&wasm, &policy.limits).expect("the guest compiles");
+            let prepared =
+                prepare(&wasm, &policy.limits, &environment.trusted).expect("the guest is metered");
+            let module = backend.compile(&prepared, &policy.limits).expect("the guest compiles");
             group.bench_function(format!("{guest}/{}", backend.name()), |b| {
                 b.iter_batched(
                     || CallContext::new("bench".into(), &policy.limits, environment.clone()),
@@ -129,7 +131,8 @@ fn call(c: &mut Criterion) {
     let wasm = std::fs::read(guest_module("test_puppet")).expect("the guest was built");
     let mut group = c.benchmark_group("call");
     for backend in backends() {
-        let module = backend.compile(&wasm, &policy.limits).expect("the guest compiles");
+        let prepared = prepare(&wasm, &policy.limits, &environment.trusted).expect("the guest is metered");
+        let module = backend.compile(&prepared, &policy.limits).expect("the guest compiles");
         let context = CallContext::new("bench".into(), &policy.limits, environment.clone());
         let mut instance = module.instantiate(context, &policy.limits.setup).expect("an instance comes up");
         instance.arm(&budget);

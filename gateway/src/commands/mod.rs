@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod check;
 pub mod inspect;
+pub mod module;
 #[cfg(feature = "rules")]
 pub mod rules;
 pub mod serve;

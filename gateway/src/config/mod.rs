@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::Uri;
-use picket_host::{Budget, Fuel, Limits, Micros, Policy};
+use picket_host::{Budget, Fuel, Limits, Micros, Policy, Trusted};
 
 use crate::backend::BackendKind;
 use crate::embedded::Builtin;
@@ -184,6 +184,8 @@ pub struct FilterConfig {
     pub module: ModuleSource,
     /// The backend it runs on.
     pub backend: BackendKind,
+    /// Modules that are metered already, by their digests.
+    pub trusted: Trusted,
     /// Limits, capabilities, isolation, and what its failure means.
     pub policy: Policy,
     /// The table `config`, handed to the guest as settings.
@@ -206,6 +208,7 @@ impl FilterConfig {
             module: ModuleSource::Builtin(Builtin::Waf),
             backend,
             policy: read::default_policy(),
+            trusted: Trusted::NONE,
             settings: toml::Table::new(),
             data: None,
             rules: None,

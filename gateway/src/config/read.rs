@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::Uri;
 use picket_abi::{Capability, CapabilitySet};
-use picket_host::{Fuel, Isolation, Limits, Micros, OnFailure, Policy};
+use picket_host::{Fuel, Isolation, Limits, Metering, Micros, ModuleDigest, OnFailure, Policy};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -341,6 +341,16 @@ fn filter(name: &str, mut section: Section<'_>, base: &Path) -> Option<FilterCon
             .filter_map(|entry| entry.word(&words))
             .fold(CapabilitySet::EMPTY.with(Capability::Panic), CapabilitySet::with);
     }
+    if let Some(entry) = section.entry("metering") {
+        set(&mut policy.limits.metering, entry.word(&Metering::ALL.map(|mode| (mode.name(), mode))));
+    }
+    let trusted = section
+        .entry("trusted")
+        .map(|entry| entry.list())
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|entry| entry.with(|text| ModuleDigest::parse(text).ok_or("not a SHA-256 in hexadecimal")))
+        .collect();
     let mut max_idle = 64;
     let max_idle_entry = section.entry("max_idle");
     set(&mut max_idle, max_idle_entry.as_ref().and_then(|entry| entry.number(0, 100_000)));
@@ -402,6 +412,7 @@ fn filter(name: &str, mut section: Section<'_>, base: &Path) -> Option<FilterCon
         module: module?,
         backend: backend?,
         policy,
+        trusted,
         settings,
         data,
         rules,

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use picket::backend::BackendKind;
-use picket_host::{CallContext, ConfigureBuf, Environment, Filter, Isolation, ModuleDigest, Source};
+use picket_host::{
+    CallContext, ConfigureBuf, Environment, Filter, Isolation, Metering, ModuleDigest, Source, prepare,
+};
 
 use self::stats::Samples;
 use super::check::exchange::Prepared;
@@ -34,7 +36,8 @@ const MAX_ROUNDS: u64 = 1_000_000;
 #[command(after_help = "\
 Each round sends every request through every lane, and the next round begins with another lane. A
 lane is a backend with fresh instances (a new one for each request) or with pooled ones. Times are of
-whole transactions, up to the filter's answer; fuel is that of the backend and compares with itself only.
+whole transactions, up to the filter's answer; fuel is the same on every
+backend, but with --metering=native it is that of the backend and compares with itself only.
 
 Exit code: 0 measured, 1 measured but the lanes disagree on a verdict, 2 something failed.")]
 pub struct Args {
@@ -147,6 +150,7 @@ struct Measurement {
     names: Vec<String>,
     lanes: Vec<Lane>,
     rounds: u64,
+    metering: Metering,
 }
 
 impl Measurement {
@@ -200,7 +204,7 @@ fn bench(args: &Args) -> anyhow::Result<Measurement> {
     progress.end();
     let module = setup.module.as_deref().map(|wasm| (ModuleDigest::of(wasm), wasm.len()));
     let names = requests.into_iter().map(|(name, _)| name).collect();
-    Ok(Measurement { module, names, lanes, rounds })
+    Ok(Measurement { module, names, lanes, rounds, metering: setup.limits.metering })
 }
 
 fn requests(args: &Args) -> anyhow::Result<Vec<(String, Prepared)>> {
@@ -263,7 +267,8 @@ fn load(kind: BackendKind, setup: &Setup) -> anyhow::Result<Load> {
         loads.push(nanos(start.elapsed()));
         drop(filter);
     }
-    let module = backend.compile(wasm, &policy.limits)?;
+    let prepared = prepare(wasm, &policy.limits, &environment.trusted)?;
+    let module = backend.compile(&prepared, &policy.limits)?;
     let mut instantiations = Samples::default();
     for _ in 0..INSTANTIATIONS {
         let context = CallContext::new("bench".into(), &policy.limits, environment.clone());

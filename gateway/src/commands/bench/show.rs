@@ -43,6 +43,7 @@ pub(super) fn json(measurement: &Measurement) -> Value {
         "module": measurement.module.map(|(digest, bytes)| json!({
             "sha256": digest.to_string(), "bytes": bytes,
         })),
+        "metering": measurement.metering.name(),
         "rounds": measurement.rounds,
         "lanes": lanes,
     })
@@ -62,7 +63,13 @@ pub(super) fn text(measurement: &Measurement, colour: bool) -> String {
     let mut out = String::new();
     if let Some((digest, bytes)) = measurement.module {
         let _infallible =
-            writeln!(out, "module {digest}, {} KiB, {} rounds\n", bytes.div_ceil(1024), measurement.rounds);
+            writeln!(
+                out,
+                "module {digest}, {} KiB, {} metering, {} rounds\n",
+                bytes.div_ceil(1024),
+                measurement.metering,
+                measurement.rounds
+            );
     } else {
         let _infallible = writeln!(out, "{} rounds\n", measurement.rounds);
     }

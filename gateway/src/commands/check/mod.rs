@@ -21,7 +21,7 @@ use anyhow::{Context as _, bail};
 use picket::config::{RULES_LIMITS, RulesConfig};
 use picket::embedded::Builtin;
 use picket::rules::Rules;
-use picket_host::{Isolation, Limits};
+use picket_host::{Isolation, Limits, Metering};
 
 use self::exchange::{Exchange, Prepared};
 pub(crate) use self::judge::Engine;
@@ -85,6 +85,27 @@ pub(crate) struct FilterArgs {
     /// Score at which the WAF blocks
     #[arg(long, value_name = "SCORE")]
     threshold: Option<u32>,
+    /// Who counts fuel: the module itself, alike on every backend, or the engine, in its own way
+    #[arg(long, value_enum, default_value_t = MeteringArg::Canonical)]
+    metering: MeteringArg,
+}
+
+/// The modes of metering, as words of the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum MeteringArg {
+    /// The module itself
+    Canonical,
+    /// The engine
+    Native,
+}
+
+impl From<MeteringArg> for Metering {
+    fn from(metering: MeteringArg) -> Self {
+        match metering {
+            MeteringArg::Canonical => Metering::Canonical,
+            MeteringArg::Native => Metering::Native,
+        }
+    }
 }
 
 impl FilterArgs {
@@ -127,6 +148,7 @@ impl FilterArgs {
             (module, _) => module,
         };
         let limits = if rules.is_some() { RULES_LIMITS } else { Limits::WAF };
+        let limits = Limits { metering: self.metering.into(), ..limits };
         Ok(Setup {
             module,
             #[cfg(feature = "native")]
@@ -247,7 +269,7 @@ fn judge_files(
         outcomes.push((name, outcome));
     }
     let text = if args.json {
-        format!("{:#}\n", show::json(engine, &outcomes))
+        format!("{:#}\n", show::json(engine, args.filter.metering.into(), &outcomes))
     } else {
         show::text(engine, &outcomes, args.explain, super::table::colour())
     };

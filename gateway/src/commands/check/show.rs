@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
+use picket_host::Metering;
 use serde_json::{Value, json};
 
 use super::super::table::{Align, Paint, Table};
@@ -31,7 +32,7 @@ pub(super) fn line(out: &mut Vec<u8>, id: Value, outcome: &Outcome, explain: boo
 }
 
 /// One JSON object over all files.
-pub(super) fn json(engine: Engine, outcomes: &[(String, Outcome)]) -> Value {
+pub(super) fn json(engine: Engine, metering: Metering, outcomes: &[(String, Outcome)]) -> Value {
     let requests: Vec<Value> = outcomes
         .iter()
         .map(|(file, outcome)| match outcome {
@@ -45,7 +46,8 @@ pub(super) fn json(engine: Engine, outcomes: &[(String, Outcome)]) -> Value {
             }
         })
         .collect();
-    json!({ "backend": engine.name(), "requests": requests })
+    let metering = matches!(engine, Engine::Wasm(_)).then(|| metering.name());
+    json!({ "backend": engine.name(), "metering": metering, "requests": requests })
 }
 
 fn summary(judgement: &Judgement) -> Value {

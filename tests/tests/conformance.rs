@@ -104,6 +104,27 @@ fn fuel_repeats() {
     }
 }
 
+#[test]
+fn fuel_is_the_same_on_every_backend() {
+    let cases = cases();
+    for isolation in ["fresh", "pooled"] {
+        let mut lanes: Vec<Engine> = engines(&[]);
+        lanes.retain(|engine| engine.name().ends_with(isolation));
+        assert_eq!(lanes.len(), 2, "wasmi and wasmtime");
+        // In the same order on all, because a pooled instance keeps its heap.
+        for case in &cases {
+            let fuel: Vec<_> = lanes
+                .iter_mut()
+                .map(|lane| {
+                    let fuel = lane.judge(&case.request).1;
+                    (lane.name().to_owned(), fuel)
+                })
+                .collect();
+            assert!(fuel[0].1 > 0 && fuel[0].1 == fuel[1].1, "{}: {}: {fuel:?}", case.family, case.name);
+        }
+    }
+}
+
 fn difference(engine: &str, expected: &Judgement, judgement: &Judgement) -> Option<String> {
     (expected != judgement).then(|| format!("native says\n  {expected:?}\n{engine} says\n  {judgement:?}"))
 }

@@ -184,7 +184,6 @@ fn features_beyond_the_common_ones() {
         ("threads", r#"(memory 1 1 shared)"#, ""),
         ("64-bit memory", "(memory i64 1)", ""),
         ("two memories", "(memory 1) (memory 1)", ""),
-        ("page size", "(memory 1 1 (pagesize 1))", ""),
         ("simd", "", "(drop (v128.const i32x4 0 0 0 0))"),
         ("tail call", "(func $f)", "(return_call $f)"),
         ("externref", "(func (param externref))", ""),

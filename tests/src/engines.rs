@@ -1,88 +1,18 @@
 //! What judges: the native engine, and a module on each backend with each kind of instances.
 
-use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
-use picket_abi::{
-    ActionBuf, BodyChunk, Configure, Header, HttpVersion, Match, Octets, OutcomeBuf, Peer, PeerAddr,
-    RequestHead, SeqBuf, Setting, TransactionLog, Value,
+use picket_abi::{ActionBuf, BodyChunk, Configure, Octets, OutcomeBuf, RequestHead, SeqBuf, Setting, Value};
+use picket_conformance::{
+    Answer, Judgement, Request, RuleMatch, Sandbox, header_buf, pairs, request_head, settings_buf,
 };
-use picket_host::{
-    Backend, BodyDecision, Chain, ConfigureBuf, Environment, Filter, HeadDecision, Isolation, Limits, Micros,
-    Policy, Source,
-};
+use picket_host::{Backend, Isolation, Limits};
 use picket_host_wasmi::WasmiBackend;
 use picket_host_wasmtime::WasmtimeBackend;
 use picket_waf::{RuleSet, Waf};
 
-use crate::cases::Request;
 use crate::guests::guest_module;
-
-/// A rule that matched: everything a user sees of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RuleMatch {
-    /// Number of the rule.
-    pub rule_id: u32,
-    /// Name of its severity.
-    pub severity: &'static str,
-    /// What it added to the score.
-    pub score: u32,
-    /// Its category.
-    pub category: String,
-    /// Its message.
-    pub message: String,
-    /// Where it matched.
-    pub location: String,
-    /// The part that matched.
-    pub matched: String,
-    /// Its tags.
-    pub tags: Vec<String>,
-}
-
-impl From<Match<'_>> for RuleMatch {
-    fn from(found: Match<'_>) -> Self {
-        RuleMatch {
-            rule_id: found.rule_id,
-            severity: found.severity.name(),
-            score: found.score,
-            category: found.category.to_string(),
-            message: found.message.to_string(),
-            location: found.location.to_string(),
-            matched: found.matched.to_string(),
-            tags: found.tags.iter().map(|tag| tag.to_string()).collect(),
-        }
-    }
-}
-
-/// What an engine says to a request: equal on every engine.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Judgement {
-    /// Status, header fields and body of the answer, if the request is not let through.
-    pub answer: Option<Answer>,
-    /// Anomaly score.
-    pub score: u32,
-    /// Rules that matched, in order.
-    pub matches: Vec<RuleMatch>,
-}
-
-/// What the client gets instead of the upstream's response.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// Status code.
-    pub status: u16,
-    /// Header fields in order, duplicates kept.
-    pub headers: Vec<(String, String)>,
-    /// Body.
-    pub body: Vec<u8>,
-}
-
-impl Judgement {
-    /// Numbers of the rules that matched.
-    pub fn rules(&self) -> BTreeSet<u32> {
-        self.matches.iter().map(|found| found.rule_id).collect()
-    }
-}
 
 /// A WAF that judges requests.
 pub struct Engine {
@@ -108,7 +38,9 @@ pub fn engines(settings: &[(&str, Value<'_>)]) -> Vec<Engine> {
     let sandboxes = sandboxes(&guest_module("picket_waf_guest"), &settings);
     std::iter::once(native)
         .chain(
-            sandboxes.into_iter().map(|lane| Engine { name: lane.name.clone(), kind: Kind::Sandbox(lane) }),
+            sandboxes
+                .into_iter()
+                .map(|lane| Engine { name: lane.name().to_owned(), kind: Kind::Sandbox(lane) }),
         )
         .collect()
 }
@@ -129,11 +61,12 @@ impl Engine {
     /// # Panics
     /// If the filter fails: no request may bring that about.
     pub fn judge(&mut self, request: &Request) -> (Judgement, u64) {
-        let headers = header_buf(&request.headers);
-        let head = request_head(request, &headers);
         match &mut self.kind {
-            Kind::Native(waf) => (judge_natively(waf, &head, &request.body), 0),
-            Kind::Sandbox(sandbox) => sandbox.judge(&head, &request.body),
+            Kind::Native(waf) => {
+                let headers = header_buf(&request.headers);
+                (judge_natively(waf, &request_head(request, &headers), &request.body), 0)
+            }
+            Kind::Sandbox(sandbox) => sandbox.judge(request),
         }
     }
 }
@@ -167,13 +100,6 @@ fn answered(outcome: &OutcomeBuf) -> Option<Answer> {
     }
 }
 
-/// A module on one backend with one kind of instances, alone in its chain.
-pub struct Sandbox {
-    name: String,
-    filter: Arc<Filter>,
-    chain: Chain,
-}
-
 /// The backends, one each for the process: a backend has threads and pools of its own.
 ///
 /// # Panics
@@ -186,15 +112,6 @@ pub fn backends() -> &'static [Box<dyn Backend>] {
     })
 }
 
-/// The policy of the suites: that of a firewall, with all rights and ten seconds a call. A machine
-/// that runs several suites at once is slow; what bounds a call here is its fuel, which repeats.
-pub fn policy(isolation: Isolation) -> Policy {
-    let mut policy = Policy { isolation, capabilities: picket_abi::CapabilitySet::ALL, ..Policy::WAF };
-    policy.limits.call.deadline = Micros::from_millis(10_000);
-    policy.limits.setup.deadline = Micros::from_millis(10_000);
-    policy
-}
-
 /// The module on wasmi and on wasmtime, with fresh and with pooled instances.
 ///
 /// # Panics
@@ -203,107 +120,12 @@ pub fn sandboxes(module: &Path, settings: &SeqBuf<Setting<'static>>) -> Vec<Sand
     let wasm = std::fs::read(module).unwrap_or_else(|error| panic!("{}: {error}", module.display()));
     let mut lanes = Vec::new();
     for backend in backends() {
-        for (instances, isolation) in
-            [("fresh", Isolation::Fresh), ("pooled", Isolation::Pooled { max_idle: 1 })]
-        {
-            let name = format!("{} {instances}", backend.name());
-            let configure = ConfigureBuf { settings: settings.clone(), data: Vec::new() };
-            let filter = Filter::load(
-                &**backend,
-                Source { id: "filter", wasm: &wasm },
-                policy(isolation),
-                configure,
-                Arc::new(Environment::closed()),
-            )
-            .unwrap_or_else(|error| panic!("{}: {name}: {error}", module.display()));
-            let filter = Arc::new(filter);
-            lanes.push(Sandbox { name, chain: Chain::new(vec![filter.clone()]), filter });
+        for isolation in [Isolation::Fresh, Isolation::Pooled { max_idle: 1 }] {
+            let lane = Sandbox::load(&**backend, &wasm, settings, isolation);
+            lanes.push(lane.unwrap_or_else(|error| {
+                panic!("{}: {} {isolation:?}: {error}", module.display(), backend.name())
+            }));
         }
     }
     lanes
-}
-
-impl Sandbox {
-    /// `wasmi fresh`, …
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Its chain.
-    pub fn chain(&self) -> &Chain {
-        &self.chain
-    }
-
-    /// Its filter.
-    pub fn filter(&self) -> &Filter {
-        &self.filter
-    }
-
-    fn judge(&self, head: &RequestHead<'_>, body: &[u8]) -> (Judgement, u64) {
-        let mut transaction = self.chain.begin();
-        let mut reply = match transaction.request_head(head) {
-            HeadDecision::Continue => None,
-            HeadDecision::Respond(reply) => Some(reply),
-            HeadDecision::Modify { .. } => panic!("the WAF modifies nothing"),
-        };
-        if reply.is_none() && !body.is_empty() {
-            reply = match transaction.request_body(body, true) {
-                BodyDecision::Continue => None,
-                BodyDecision::Respond(reply) => Some(reply),
-                BodyDecision::Replace(_) => panic!("the WAF replaces nothing"),
-            };
-        }
-        let report = transaction.finish(&TransactionLog::default());
-        assert!(report.failures.is_empty(), "{}: {:?}", self.name, report.failures);
-        let judgement = Judgement {
-            answer: reply.map(|reply| Answer {
-                status: reply.status,
-                headers: pairs(&reply.headers),
-                body: reply.body,
-            }),
-            score: report.score(),
-            matches: report.matches().map(|(_, found)| RuleMatch::from(found)).collect(),
-        };
-        (judgement, report.fuel.0)
-    }
-}
-
-/// The head of `request`, as a gateway would tell it. `headers` are its fields, encoded.
-pub fn request_head<'a>(request: &'a Request, headers: &'a SeqBuf<Header<'static>>) -> RequestHead<'a> {
-    RequestHead {
-        request_id: "00000000-0000-7000-8000-000000000000".into(),
-        route: "default".into(),
-        client: Peer { addr: PeerAddr::V4([192, 0, 2, 7]), port: 50_000 },
-        version: HttpVersion::Http11,
-        method: request.method.as_str().into(),
-        authority: headers.as_seq().first(b"host").unwrap_or_default(),
-        target: request.target.as_slice().into(),
-        headers: headers.as_seq(),
-        end: request.body.is_empty(),
-        protocol: Octets::default(),
-        ..RequestHead::default()
-    }
-}
-
-/// Header fields, encoded.
-pub fn header_buf<V: AsRef<[u8]>>(headers: &[(String, V)]) -> SeqBuf<Header<'static>> {
-    let mut encoded = SeqBuf::new();
-    encoded.extend(
-        headers
-            .iter()
-            .map(|(name, value)| Header { name: name.as_str().into(), value: value.as_ref().into() }),
-    );
-    encoded
-}
-
-/// Settings, encoded.
-pub fn settings_buf(settings: &[(&str, Value<'_>)]) -> SeqBuf<Setting<'static>> {
-    let mut encoded = SeqBuf::new();
-    encoded.extend(settings.iter().map(|&(key, value)| Setting { key: key.into(), value }));
-    encoded
-}
-
-/// Header fields as texts, order and duplicates kept; what is no printable ASCII is escaped.
-pub fn pairs(headers: &SeqBuf<Header<'static>>) -> Vec<(String, String)> {
-    headers.iter().map(|header| (header.name.to_string(), header.value.to_string())).collect()
 }

@@ -9,18 +9,17 @@
 
 #![forbid(unsafe_code)]
 
-mod cases;
 pub mod client;
 mod engines;
 mod gateway;
 mod guests;
 mod upstream;
 
-pub use cases::{Case, CaseError, Expectation, Request, load_cases};
-pub use engines::{
-    Answer, Engine, Judgement, RuleMatch, Sandbox, backends, engines, header_buf, pairs, policy,
-    request_head, sandboxes, settings_buf,
-};
+pub use engines::{Engine, backends, engines, sandboxes};
 pub use gateway::{Folder, Gateway, GatewayOptions, WAIT, binary};
 pub use guests::{guest_module, workspace};
+pub use picket_conformance::{
+    Answer, Case, CaseError, Expectation, Judgement, Request, RuleMatch, Sandbox, header_buf, load_cases,
+    pairs, policy, request_head, settings_buf,
+};
 pub use upstream::{Received, Upstream};

@@ -7,9 +7,11 @@
 //!    runs, and nothing else is.
 //! 2. **A missing piece is added or named.** A target or component that is missing is added with
 //!    rustup; where that cannot be done, the message says what is missing and what was tried.
+mod arm;
 mod guests;
 mod process;
 mod steps;
+mod targets;
 mod toolchain;
 mod tree;
 
@@ -23,6 +25,9 @@ usage: cargo xtask <task>
   guests              build all guest modules into target/guests
   build               build the guests and the gateway (release), the WAF module inside
   serve [-- ARGS]     the same, then run `picket serve ARGS`
+  arm                 build the gateway for an ARM box: wasmi alone, static
+  arm test            the same, and run it emulated
+  targets             the same module and cases on every target, in one table
   test                everything that CI checks
   test --list         the names of its steps
   test STEP...        only those steps, in the order of the list";
@@ -34,6 +39,9 @@ fn main() -> ExitCode {
         ["guests"] => guests::build().map(|modules| print!("{}", guests::table(&modules))),
         ["build"] => build(),
         ["serve", "--", args @ ..] | ["serve", args @ ..] => serve(args),
+        ["arm"] => arm::build().map(|_| ()),
+        ["arm", "test"] => arm::test(),
+        ["targets"] => targets::run(),
         ["test", "--list"] => {
             steps::list();
             Ok(())

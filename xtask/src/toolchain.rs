@@ -9,6 +9,8 @@ use crate::process::Failure;
 pub const GUEST: &str = "wasm32v1-none";
 /// The target that stands for every board: a Cortex-M4 or M7 with a floating-point unit.
 pub const BOARD: &str = "thumbv7em-none-eabihf";
+/// Boxes with Linux on 64 and on 32 bits of ARM.
+pub const ARM_BOX: &str = "aarch64-unknown-linux-musl";
 /// Other boards: a Cortex-M33, and a RISC-V without floating point.
 pub const OTHER_BOARDS: [&str; 2] = ["thumbv8m.main-none-eabihf", "riscv32imac-unknown-none-elf"];
 
@@ -58,6 +60,34 @@ pub fn ensure_component(command: &str, component: &str) -> Result<(), Failure> {
             "`cargo {command}` is needed and is not installed: it is the component {component}."
         ))
     })
+}
+
+/// Makes sure that `program` is there, which the Debian package of that name brings.
+pub fn ensure_program(program: &str, package: &str) -> Result<(), Failure> {
+    let there =
+        || Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    if there() {
+        return Ok(());
+    }
+    eprintln!("{program} is missing; installing {package} with apt-get.");
+    let line = format!("apt-get install --yes --no-install-recommends {package}");
+    let install = || {
+        let mut words = line.split(' ');
+        Command::new(words.next().unwrap_or_default())
+            .args(words)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .status()
+    };
+    // The lists of packages may be missing or old.
+    let done = install().is_ok_and(|status| status.success())
+        || Command::new("apt-get").arg("update").status().is_ok_and(|status| status.success())
+            && install().is_ok_and(|status| status.success());
+    match done && there() {
+        true => Ok(()),
+        false => Err(Failure::new(format!(
+            "{program} is needed and could not be installed: run `{line}` as root, or install {program} as your system does"
+        ))),
+    }
 }
 
 /// Where the compiler looks for the standard library of `target`.

@@ -349,7 +349,9 @@ fn filter(name: &str, mut section: Section<'_>, base: &Path) -> Option<FilterCon
         .map(|entry| entry.list())
         .unwrap_or_default()
         .iter()
-        .filter_map(|entry| entry.with(|text| ModuleDigest::parse(text).ok_or("not a SHA-256 in hexadecimal")))
+        .filter_map(|entry| {
+            entry.with(|text| ModuleDigest::parse(text).ok_or("not a SHA-256 in hexadecimal"))
+        })
         .collect();
     let mut max_idle = 64;
     let max_idle_entry = section.entry("max_idle");

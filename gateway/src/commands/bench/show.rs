@@ -62,14 +62,13 @@ fn times(samples: &mut Samples) -> Value {
 pub(super) fn text(measurement: &Measurement, colour: bool) -> String {
     let mut out = String::new();
     if let Some((digest, bytes)) = measurement.module {
-        let _infallible =
-            writeln!(
-                out,
-                "module {digest}, {} KiB, {} metering, {} rounds\n",
-                bytes.div_ceil(1024),
-                measurement.metering,
-                measurement.rounds
-            );
+        let _infallible = writeln!(
+            out,
+            "module {digest}, {} KiB, {} metering, {} rounds\n",
+            bytes.div_ceil(1024),
+            measurement.metering,
+            measurement.rounds
+        );
     } else {
         let _infallible = writeln!(out, "{} rounds\n", measurement.rounds);
     }

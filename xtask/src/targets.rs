@@ -1,0 +1,80 @@
+//! The same module and the same cases on every target, in one table.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::process::{Cargo, Failure, workspace};
+use crate::toolchain::ARM_BOX;
+use crate::{arm, guests};
+
+/// Bytes of a body that are shown at once: what the smallest of the targets takes.
+const PIECE: &str = "1024";
+
+/// Runs the conformance cases with a module on each target, and compares verdicts, actions and fuel.
+pub fn run() -> Result<(), Failure> {
+    arm::ensure()?;
+    guests::build()?;
+    let here =
+        build(Cargo::new(["build"]).args(["--features", "wasmtime,device"]), "debug/picket-conformance")?;
+    let arm_box = build(
+        arm::cargo("build").args(["--profile", "edge"]),
+        &format!("{ARM_BOX}/edge/picket-conformance"),
+    )?;
+    let folder = workspace().join("target/conformance");
+    fs::create_dir_all(&folder).map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;
+
+    for module in [guests::waf_module(), guests::appliance_module()] {
+        let name = module.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        println!("\n{name}");
+        let runs: [(&str, Command, &str); 3] = [
+            ("x86-64/wasmtime", Command::new(&here), "wasmtime"),
+            ("x86-64/wasmi", Command::new(&here), "wasmi"),
+            ("AArch64/wasmi", emulated(&arm_box), "wasmi"),
+        ];
+        let mut compared: Vec<OsString> = vec!["compare".into()];
+        for (target, mut command, backend) in runs {
+            let file = folder.join(format!("{name}-{}.jsonl", target.replace('/', "-")));
+            command.args(["run", "--piece", PIECE, "--backend", backend, "--module"]).arg(&module);
+            record(command, target, &file)?;
+            compared.push(pair(target, &file));
+        }
+        let status = Command::new(&here).args(&compared).status();
+        let status = status.map_err(|error| Failure::new(format!("{}: {error}", here.display())))?;
+        if !status.success() {
+            return Err(Failure::new(format!("the targets do not agree on {name}")));
+        }
+    }
+    Ok(())
+}
+
+fn build(cargo: Cargo, program: &str) -> Result<PathBuf, Failure> {
+    cargo.args(["--package", "picket-conformance"]).run()?;
+    Ok(workspace().join("target").join(program))
+}
+
+fn emulated(program: &Path) -> Command {
+    let mut command = Command::new(arm::QEMU);
+    command.arg(program);
+    command
+}
+
+fn pair(target: &str, file: &Path) -> OsString {
+    let mut pair = OsString::from(target);
+    pair.push("=");
+    pair.push(file);
+    pair
+}
+
+/// Runs `command` and keeps what it prints. A case that is not as expected shows in the table.
+fn record(mut command: Command, target: &str, file: &Path) -> Result<(), Failure> {
+    println!("  {target} …");
+    let output = command.current_dir(workspace()).stderr(std::process::Stdio::inherit()).output();
+    let output = output.map_err(|error| Failure::new(format!("{target}: did not start: {error}")))?;
+    match output.status.code() {
+        Some(0 | 1) => fs::write(file, &output.stdout)
+            .map_err(|error| Failure::new(format!("{}: {error}", file.display()))),
+        _ => Err(Failure::new(format!("{target}: the cases could not be judged ({})", output.status))),
+    }
+}

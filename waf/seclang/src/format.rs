@@ -93,10 +93,33 @@ pub enum Section {
     /// count from the section's begin. Not needed to run; left out of a module that a ruleset is put
     /// into.
     Sources = 20,
+    /// Tables that tell by a value's byte sets what is to be done with it: see [`glance`].
+    Glance = 21,
 }
 
 /// Number of sections.
-pub const SECTIONS: usize = 21;
+pub const SECTIONS: usize = 22;
+
+/// The layout of [`Section::Glance`]: the answers to many questions at once, each of which is a
+/// conjunction of byte sets that the value must have, or must not have, a byte of.
+///
+/// | part | bytes | content |
+/// |---|---|---|
+/// | header | 4 | `u16` words of nodes, `u16` words of silent matchers |
+/// | tables | words × 8 × 256 × 8 | for each word eight tables of `u64`, one for each byte of the value's byte sets |
+/// | silent | words × 64 × 2 | the number of each silent matcher, [`NONE16`](super::NONE16) behind the last |
+/// | slots | slots × words × 8 | for each [`Slot`](super::Slot) the silent matchers that look at its values |
+///
+/// A word's answers are the conjunction of the eight entries. Word 0 has a bit for each pipeline: the
+/// value comes out of it unchanged. Then come the words of nodes: the first transformation on its
+/// path that may change the value, which has what all below it must have. Then those of silent
+/// matchers: the value has all byte sets that they need.
+pub mod glance {
+    /// Bytes of the header.
+    pub const HEADER: usize = 4;
+    /// Tables of a word.
+    pub const TABLES: usize = 8;
+}
 
 /// A byte that another length of any record, or another number of sections, makes another.
 const fn layout() -> u16 {
@@ -519,6 +542,8 @@ record! {
         min_len: u16,
         /// Byte sets of which each has a byte in a value that matches.
         needs: u64,
+        /// The pipelines that it stands behind for any value.
+        behind: u64,
         /// The argument, compiled: in [`Section::Data`].
         data: Text,
         /// The argument as text, where macros stand in it or the operator compares text.
@@ -618,6 +643,17 @@ record! {
         must: u64,
         /// Least length of such a value, in bytes.
         min_len: u16,
+        /// The same of a value behind the transformation, and for the pipelines that end here.
+        own_must: u64,
+        /// Likewise.
+        own_min_len: u16,
+        /// Byte sets that the transformation may give a value that has none of their bytes; all, if it
+        /// may write anything.
+        adds: u64,
+        /// Byte sets of which none may be in a value for the transformation to change it.
+        bars: u64,
+        /// Byte sets of which one spoils what `bars` says.
+        unless: u64,
         /// The first node behind those below.
         next: u16,
     }
@@ -655,15 +691,18 @@ record! {
         key: Text,
         /// Pipelines that the value is seen through.
         pipelines: u64,
-        /// Number of a set in [`Section::MatcherSets`]: the matchers behind any of the pipelines;
-        /// the sets behind each follow, in the order of the bits of `pipelines`. A keyed slot's sets
-        /// hold those of the variable's own slot.
+        /// Number of a set in [`Section::MatcherSets`]: the matchers behind any of the pipelines. A
+        /// keyed slot's set holds that of the variable's own slot.
         sets: u32,
         /// Triggers of all nodes on those pipelines together: a value without any such byte has no
         /// other variant.
         triggers: u64,
         /// Shortest value, in bytes, for which [`TRIGGER_ALWAYS`] among them counts.
         min_len: u16,
+        /// 1 if any of the matchers has literals.
+        scans: u8,
+        /// Its own number.
+        number: u16,
     }
 }
 

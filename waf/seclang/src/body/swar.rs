@@ -23,20 +23,25 @@ pub(crate) fn find(bytes: &[u8], from: usize, byte: u8) -> Option<usize> {
 
 /// Where `byte` first stands twice, side by side, in `bytes` from `from` on.
 pub(crate) fn find_pair(bytes: &[u8], from: usize, byte: u8) -> Option<usize> {
+    find_two(bytes, from, [byte, byte])
+}
+
+/// Where two bytes first stand side by side in `bytes` from `from` on.
+pub(crate) fn find_two(bytes: &[u8], from: usize, two: [u8; 2]) -> Option<usize> {
     let rest = bytes.get(from..)?;
-    let pattern = ONES * u64::from(byte);
+    let (first, second) = (ONES * u64::from(two[0]), ONES * u64::from(two[1]));
     let mut at = from;
-    for (one, two) in rest.chunks_exact(8).zip(rest.get(1..)?.chunks_exact(8)) {
-        // Both are eight bytes long, and a byte is zero where both have `byte`.
-        let word = (u64::from_le_bytes(one.try_into().unwrap_or([0; 8])) ^ pattern)
-            | (u64::from_le_bytes(two.try_into().unwrap_or([0; 8])) ^ pattern);
+    for (one, next) in rest.chunks_exact(8).zip(rest.get(1..)?.chunks_exact(8)) {
+        // Both are eight bytes long, and a byte is zero where the pair is.
+        let word = (u64::from_le_bytes(one.try_into().unwrap_or([0; 8])) ^ first)
+            | (u64::from_le_bytes(next.try_into().unwrap_or([0; 8])) ^ second);
         let zero = word.wrapping_sub(ONES) & !word & HIGH;
         if zero != 0 {
             return Some(at + (zero.trailing_zeros() / 8) as usize);
         }
         at += 8;
     }
-    bytes.get(at..)?.windows(2).position(|pair| pair == [byte, byte]).map(|found| at + found)
+    bytes.get(at..)?.windows(2).position(|pair| pair == two).map(|found| at + found)
 }
 
 /// Where `bytes`, from `from` on, first has a byte that a JSON string cannot hold as it is: a quote, a backslash, a

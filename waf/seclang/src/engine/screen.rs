@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::store::{Span, Store};
 use crate::format::*;
 use crate::ruleset::RuleSet;
-use crate::scan::Scanner;
+use crate::scan::{Glance, Scanner};
 use crate::transform::Transformation;
 
 /// Most candidates of a transaction.
@@ -37,79 +37,64 @@ pub(crate) enum State {
 #[derive(Debug, Default)]
 struct Variant {
     bytes: Vec<u8>,
+    /// Whether `bytes` are there. They are put off as long as nothing has to look at them: until then
+    /// `present` and `len` are what the value has at most.
+    made: bool,
+    /// The variant that it is made of, and how.
+    parent: u16,
+    transformation: u8,
     present: u64,
+    len: usize,
     /// The pipelines that end in it.
     own: u64,
     /// The variant whose literals it has too: folding case changes none.
     like: u16,
+    /// Whether its literals are in `hits`.
+    scanned: bool,
 }
 
 #[derive(Debug)]
 pub(crate) struct Screen<'r> {
     words: usize,
-    silent: &'r [[u8; 4]],
-    /// First and last candidate of each matcher.
+    glance: Glance<'r>,
+    /// First and last candidate of each matcher, each with one added.
     chains: Vec<(u32, u32)>,
     candidates: Vec<Candidate>,
     /// The rules that have candidates, one bit each.
     pub todo: Vec<u32>,
     variants: Vec<Variant>,
-    /// The ruleset's nodes, once they are needed, and the variant of each.
-    tree: Vec<Node>,
+    /// The variant of each node on the way down the tree.
     nodes: Vec<u16>,
     /// The literals' matchers, `words` for each variant.
     hits: Vec<u32>,
     found: Vec<(u16, u16)>,
     output: Vec<u8>,
-    memo: Memo,
     pub dropped: u32,
 }
 
-/// Which of a slot's silent matchers are possible for values with the same byte sets: most values of
-/// a request are of few kinds.
-#[derive(Debug)]
-struct Memo {
-    /// The byte sets that any silent matcher needs, once they are known.
-    asked: Option<u64>,
-    /// The byte sets and the slot's sets that each place is of.
-    kinds: [(u64, u32); Memo::PLACES],
-    /// `words` for each place.
-    possible: Vec<u32>,
-}
-
-impl Memo {
-    const PLACES: usize = 16;
-
-    fn place(present: u64, sets: u32) -> usize {
-        let mixed = (present ^ u64::from(sets)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed >> 60) as usize
-    }
+/// What it takes to look at a value, but for the value.
+struct Look<'l, 'r> {
+    rules: &'l RuleSet<'r>,
+    scanner: &'l Scanner<'r>,
+    slot: &'l Slot,
+    value: &'l [u8],
 }
 
 impl<'r> Screen<'r> {
     pub fn new(rules: &RuleSet<'r>, meta: &Meta) -> Self {
-        let words = meta.matcher_words as usize;
         // A set is a row of words that are there: a damaged number gives an empty one.
-        let silent = rules.matcher_set(meta.silent as usize, words);
-        let words = silent.len();
-        let rule_words = rules.rule_count().div_ceil(32);
+        let words = rules.matcher_set(meta.silent as usize, meta.matcher_words as usize).len();
         Screen {
             words,
-            silent,
-            chains: vec![(NONE, NONE); rules.count::<Matcher>(Section::Matchers)],
+            glance: Glance::new(rules.section(Section::Glance)),
+            chains: vec![(0, 0); rules.count::<Matcher>(Section::Matchers)],
             candidates: Vec::new(),
-            todo: vec![0; rule_words],
+            todo: vec![0; rules.rule_count().div_ceil(32)],
             variants: Vec::new(),
-            tree: Vec::new(),
             nodes: Vec::new(),
             hits: Vec::new(),
             found: Vec::new(),
             output: Vec::new(),
-            memo: Memo {
-                asked: None,
-                kinds: [(0, NONE); Memo::PLACES],
-                possible: vec![0; words * Memo::PLACES],
-            },
             dropped: 0,
         }
     }
@@ -117,7 +102,7 @@ impl<'r> Screen<'r> {
     /// The first candidate of a matcher, or [`NONE`].
     #[inline]
     pub fn first(&self, matcher: u16) -> u32 {
-        self.chains.get(usize::from(matcher)).map_or(NONE, |chain| chain.0)
+        self.chains.get(usize::from(matcher)).map_or(NONE, |chain| chain.0.wrapping_sub(1))
     }
 
     #[inline]
@@ -143,234 +128,229 @@ impl<'r> Screen<'r> {
     ) {
         let value = store.bytes(span);
         let present = scanner.present(value);
+        let own = slot.pipelines & self.glance.unchanged(present);
         if self.variants.is_empty() {
             self.variants.push(Variant::default());
         }
+        let root = &mut self.variants[0];
+        (root.made, root.scanned) = (true, false);
+        (root.present, root.len, root.own) = (present, value.len(), own);
         self.found.clear();
-        let always = if value.len() < usize::from(slot.min_len) { 0 } else { TRIGGER_ALWAYS };
-        if (present | always) & slot.triggers == 0 {
-            self.single(rules, scanner, slot, value, present);
-        } else {
-            self.several(rules, scanner, slot, value, present);
+        let look = Look { rules, scanner, slot, value };
+        let count = if own == slot.pipelines { 1 } else { self.transform(&look, present) };
+        for number in 0..count {
+            if self.variants[number].own != 0 {
+                self.find(&look, number);
+            }
         }
         if !self.found.is_empty() {
             self.file(rules, slot, store, entry, span);
         }
     }
 
-    /// One variant for all pipelines.
-    fn single(
-        &mut self,
-        rules: &RuleSet<'r>,
-        scanner: &Scanner<'r>,
-        slot: &Slot,
-        value: &[u8],
-        present: u64,
-    ) {
-        let words = self.words;
-        self.variants[0].own = slot.pipelines;
-        self.hits.clear();
-        self.hits.resize(words, 0);
-        if value.len() > 1 {
-            scanner.scan(value, &mut self.hits);
+    /// Finds the matchers that are possible for a variant.
+    fn find(&mut self, look: &Look<'_, 'r>, number: usize) {
+        let like = usize::from(self.variants[number].like);
+        let before = self.found.len();
+        if !self.variants[like].scanned {
+            self.make(look, like);
+            self.scan(look, like);
         }
-        let place = self.silent(rules, slot, present) * words;
-        let silent = self.memo.possible.get(place..).unwrap_or(&[]);
-        let set = rules.matcher_set(slot.sets as usize, words);
-        for (at, ((&hits, &silent), set)) in self.hits.iter().zip(silent).zip(set).enumerate() {
-            let mut word = hits & u32::from_le_bytes(*set) | silent;
+        self.collect(look, number, like);
+        if !self.variants[number].made && self.found.len() != before {
+            // Perhaps, by what it has at most: now it has to be known.
+            self.found.truncate(before);
+            self.make(look, number);
+            self.collect(look, number, like);
+        }
+    }
+
+    fn scan(&mut self, look: &Look<'_, 'r>, number: usize) {
+        let end = (number + 1) * self.words;
+        if self.hits.len() < end {
+            self.hits.resize(end, 0);
+        }
+        let hits = &mut self.hits[number * self.words..end];
+        hits.fill(0);
+        let variant = &mut self.variants[number];
+        variant.scanned = true;
+        let bytes = if number == 0 { look.value } else { &variant.bytes };
+        if look.slot.scans != 0 && bytes.len() > 1 {
+            look.scanner.scan(bytes, hits);
+        }
+    }
+
+    fn collect(&mut self, look: &Look<'_, 'r>, number: usize, like: usize) {
+        let Variant { present, len, own, .. } = self.variants[number];
+        let set = look.rules.matcher_set(look.slot.sets as usize, self.words);
+        let hits = self.hits.get(like * self.words..).unwrap_or(&[]);
+        for (at, (hits, set)) in hits.iter().zip(set).enumerate() {
+            let mut word = hits & u32::from_le_bytes(*set);
             while word != 0 {
-                let matcher = at * 32 + word.trailing_zeros() as usize;
+                let number_of = at * 32 + word.trailing_zeros() as usize;
                 word &= word - 1;
-                if is_possible(rules, matcher, present, value.len()) {
-                    self.found.push((matcher as u16, 0));
+                let matcher = look.rules.matcher(number_of);
+                if matcher.needs & !present == 0
+                    && matcher.behind & own != 0
+                    && usize::from(matcher.min_len) <= len
+                {
+                    self.found.push((number_of as u16, number as u16));
+                }
+            }
+        }
+        for word in 0..self.glance.silent_words() {
+            let mut silent = self.glance.silent(look.slot.number, word, present);
+            while silent != 0 {
+                let number_of =
+                    usize::from(self.glance.matcher(word * 64 + silent.trailing_zeros() as usize));
+                silent &= silent - 1;
+                let matcher = look.rules.matcher(number_of);
+                if matcher.behind & own != 0 && usize::from(matcher.min_len) <= len {
+                    self.found.push((number_of as u16, number as u16));
                 }
             }
         }
     }
 
-    /// Walks down the pipelines, and looks through each different value that they come to.
+    /// Walks down the pipelines that change the value, and returns how many variants there are.
     #[inline(never)]
-    fn several(
-        &mut self,
-        rules: &RuleSet<'r>,
-        scanner: &Scanner<'r>,
-        slot: &Slot,
-        value: &[u8],
-        present: u64,
-    ) {
-        let count = self.transform(rules, scanner, slot, value, present);
-        let words = self.words;
-        self.hits.clear();
-        self.hits.resize(words * count, 0);
-        for number in 0..count {
-            let variant = &self.variants[number];
-            let bytes = if number == 0 { value } else { &variant.bytes };
-            let like = usize::from(variant.like);
-            if like != number {
-                self.hits.copy_within(like * words..(like + 1) * words, number * words);
-            } else if bytes.len() > 1 {
-                scanner.scan(bytes, &mut self.hits[number * words..(number + 1) * words]);
-            }
-            if variant.own == 0 {
-                continue;
-            }
-            let (present, len, own) = (variant.present, bytes.len(), variant.own);
-            let place = self.silent(rules, slot, present) * words;
-            let silent = self.memo.possible.get(place..).unwrap_or(&[]);
-            let hits = self.hits.get(number * words..).unwrap_or(&[]);
-            let union = rules.matcher_set(slot.sets as usize, words);
-            for (at, ((&hits, &silent), set)) in hits.iter().zip(silent).zip(union).enumerate() {
-                let mut word = hits & u32::from_le_bytes(*set) | silent;
-                while word != 0 {
-                    let bit = word.trailing_zeros();
-                    let matcher = at * 32 + bit as usize;
-                    word &= word - 1;
-                    if is_possible(rules, matcher, present, len)
-                        && is_behind(rules, slot, own, words, matcher)
-                    {
-                        self.found.push((matcher as u16, number as u16));
-                    }
-                }
-            }
-        }
-    }
-
-    /// The place in the memo where the slot's silent matchers stand that values of these byte sets can
-    /// match.
-    fn silent(&mut self, rules: &RuleSet<'r>, slot: &Slot, present: u64) -> usize {
-        let asked = match self.memo.asked {
-            Some(asked) => asked,
-            None => self.asked(rules),
-        };
-        let present = present & asked;
-        let place = Memo::place(present, slot.sets);
-        if self.memo.kinds[place] == (present, slot.sets) {
-            return place;
-        }
-        let words = self.words;
-        self.memo.kinds[place] = (present, slot.sets);
-        let set = rules.matcher_set(slot.sets as usize, words);
-        for (at, (silent, set)) in self.silent.iter().zip(set).enumerate() {
-            let all = u32::from_le_bytes(*silent) & u32::from_le_bytes(*set);
-            let mut possible = all;
-            let mut rest = all;
-            while rest != 0 {
-                let bit = rest.trailing_zeros();
-                rest &= rest - 1;
-                if !is_possible(rules, at * 32 + bit as usize, present, usize::MAX) {
-                    possible &= !(1 << bit);
-                }
-            }
-            if let Some(word) = self.memo.possible.get_mut(place * words + at) {
-                *word = possible;
-            }
-        }
-        place
-    }
-
-    /// The byte sets that silent matchers need.
-    #[inline(never)]
-    fn asked(&mut self, rules: &RuleSet<'r>) -> u64 {
-        let mut asked = 0;
-        for (at, silent) in self.silent.iter().enumerate() {
-            let mut rest = u32::from_le_bytes(*silent);
-            while rest != 0 {
-                asked |= rules.matcher(at * 32 + rest.trailing_zeros() as usize).needs;
-                rest &= rest - 1;
-            }
-        }
-        self.memo.asked = Some(asked);
-        asked
-    }
-
-    /// Gives every node on the slot's pipelines its variant, and returns how many variants there are.
-    fn transform(
-        &mut self,
-        rules: &RuleSet<'r>,
-        scanner: &Scanner<'r>,
-        slot: &Slot,
-        value: &[u8],
-        present: u64,
-    ) -> usize {
-        if self.tree.is_empty() {
-            // Read once: a form has a hundred values, and each walks them.
-            self.tree.extend(
-                (0..rules.count::<Node>(Section::Nodes)).map(|at| rules.record::<Node>(Section::Nodes, at)),
-            );
-            self.nodes.resize(self.tree.len(), 0);
-        }
-        let variant = &mut self.variants[0];
-        variant.own = self.tree.first().map_or(0, |root: &Node| root.own) & slot.pipelines;
-        variant.like = 0;
-        variant.present = present;
+    fn transform(&mut self, look: &Look<'_, 'r>, present: u64) -> usize {
         let mut count = 1;
-        let mut at = 1;
-        while let Some(&node) = self.tree.get(at) {
-            let parent = self.nodes.get(usize::from(node.parent)).copied().unwrap_or(0);
-            let below = node.below & slot.pipelines;
-            let above = &self.variants[usize::from(parent)];
-            let seen = above.present | TRIGGER_ALWAYS;
-            let len = if parent == 0 { value.len() } else { above.bytes.len() };
-            if node.must & !seen != 0 || len < usize::from(node.min_len) {
-                // Nothing below can match.
-                at = usize::from(node.next).max(at + 1);
-                continue;
+        for word in 0..self.glance.node_words() {
+            let mut first = self.glance.nodes(word, present);
+            while first != 0 {
+                let at = word * 64 + first.trailing_zeros() as usize;
+                first &= first - 1;
+                let node: Node = look.rules.record(Section::Nodes, at);
+                if node.below & look.slot.pipelines != 0 && look.value.len() >= usize::from(node.min_len) {
+                    self.descend(look, at, node, &mut count);
+                }
             }
-            if below == 0 || seen & node.triggers == 0 {
-                // Nothing changes from here on down.
-                self.variants[usize::from(parent)].own |= below;
-                at = usize::from(node.next).max(at + 1);
-                continue;
-            }
-            let mut owner = parent;
-            if seen & node.trigger != 0 {
-                owner = self.apply(scanner, &node, value, parent, &mut count);
-            }
-            self.nodes[at] = owner;
-            self.variants[usize::from(owner)].own |= node.own & slot.pipelines;
-            at += 1;
         }
         count
     }
 
+    /// Gives the nodes from one on that is the first to change the value, and all below it, their
+    /// variants.
+    fn descend(&mut self, look: &Look<'_, 'r>, first: usize, top: Node, count: &mut usize) {
+        if self.nodes.is_empty() {
+            self.nodes.resize(look.rules.count::<Node>(Section::Nodes), 0);
+        }
+        let mut at = first;
+        let mut node = top;
+        loop {
+            let parent =
+                if at == first { 0 } else { self.nodes.get(usize::from(node.parent)).copied().unwrap_or(0) };
+            let below = node.below & look.slot.pipelines;
+            let above = &mut self.variants[usize::from(parent)];
+            let seen = above.present | TRIGGER_ALWAYS;
+            let next = if below == 0 || node.must & !seen != 0 || above.len < usize::from(node.min_len) {
+                // Nothing below can match.
+                usize::from(node.next)
+            } else if seen & node.triggers == 0 {
+                // Nothing changes from here on down.
+                above.own |= below;
+                usize::from(node.next)
+            } else {
+                let owner =
+                    if seen & node.trigger == 0 { parent } else { self.step(look, &node, parent, count) };
+                if let Some(place) = self.nodes.get_mut(at) {
+                    *place = owner;
+                }
+                let variant = &mut self.variants[usize::from(owner)];
+                if node.own_must & !variant.present == 0 && variant.len >= usize::from(node.own_min_len) {
+                    variant.own |= node.own & look.slot.pipelines;
+                }
+                at + 1
+            };
+            at = next.max(at + 1);
+            if at >= usize::from(top.next) {
+                return;
+            }
+            node = look.rules.record(Section::Nodes, at);
+        }
+    }
+
     /// The variant that a node makes of its parent's.
-    fn apply(
-        &mut self,
-        scanner: &Scanner<'r>,
-        node: &Node,
-        value: &[u8],
-        parent: u16,
-        count: &mut usize,
-    ) -> u16 {
+    fn step(&mut self, look: &Look<'_, 'r>, node: &Node, parent: u16, count: &mut usize) -> u16 {
         let Some(transformation) = Transformation::from_u8(node.transformation) else { return parent };
-        let input = if parent == 0 { value } else { &self.variants[usize::from(parent)].bytes };
-        if !transformation.apply(input, &mut self.output) {
+        let above = &self.variants[usize::from(parent)];
+        if !above.made {
+            if is_barred(node, above.present) && above.keeps_bars() {
+                return parent;
+            }
+            self.make(look, usize::from(parent));
+        }
+        let above = &self.variants[usize::from(parent)];
+        let (present, len, like) = (above.present, above.len, above.like);
+        if (present | TRIGGER_ALWAYS) & node.trigger == 0 || is_barred(node, present) {
             return parent;
         }
-        let output = &self.output;
-        if output == value {
-            return 0;
-        }
-        let known = self.variants.get(1..*count).unwrap_or(&[]);
-        if let Some(at) = known.iter().position(|variant| variant.bytes == *output) {
+        let input = if parent == 0 { look.value } else { &above.bytes };
+        let number = *count;
+        let same = |known: &Variant| known.parent == parent && known.transformation == node.transformation;
+        if let Some(at) = self.variants.get(1..number).unwrap_or(&[]).iter().position(same) {
             return at as u16 + 1;
         }
-        let number = *count;
+        if node.adds != u64::MAX {
+            // What it can come to at most is known.
+            if transformation.is_idle(input) {
+                return parent;
+            }
+            let like = if transformation.folds_case(input) { like } else { number as u16 };
+            let variant = self.place(number);
+            (variant.made, variant.parent, variant.transformation) = (false, parent, node.transformation);
+            (variant.present, variant.len, variant.like) = (present | node.adds, len, like);
+        } else {
+            if !transformation.apply(input, &mut self.output) {
+                return parent;
+            }
+            if self.output == look.value {
+                return 0;
+            }
+            let known = self.variants.get(1..number).unwrap_or(&[]);
+            if let Some(at) = known.iter().position(|known| known.made && known.bytes == self.output) {
+                return at as u16 + 1;
+            }
+            let mut output = core::mem::take(&mut self.output);
+            let variant = self.place(number);
+            core::mem::swap(&mut variant.bytes, &mut output);
+            (variant.made, variant.like) = (true, number as u16);
+            (variant.parent, variant.transformation) = (parent, node.transformation);
+            (variant.present, variant.len) = (look.scanner.present(&variant.bytes), variant.bytes.len());
+            self.output = output;
+        }
+        *count += 1;
+        number as u16
+    }
+
+    fn place(&mut self, number: usize) -> &mut Variant {
         if number == self.variants.len() {
             self.variants.push(Variant::default());
         }
-        let like = match transformation {
-            Transformation::Lowercase | Transformation::Uppercase => self.variants[usize::from(parent)].like,
-            _ => number as u16,
-        };
         let variant = &mut self.variants[number];
-        variant.present = scanner.present(output);
-        variant.own = 0;
-        variant.like = like;
+        (variant.own, variant.scanned) = (0, false);
+        variant
+    }
+
+    /// Makes a variant that was put off. What it is made of is there: none is put off whose parent is.
+    #[inline(never)]
+    fn make(&mut self, look: &Look<'_, 'r>, number: usize) {
+        let Variant { made, parent, transformation, .. } = self.variants[number];
+        if made {
+            return;
+        }
+        let input = if parent == 0 { look.value } else { &self.variants[usize::from(parent)].bytes };
+        let changed = Transformation::from_u8(transformation)
+            .is_some_and(|transformation| transformation.apply(input, &mut self.output));
+        if !changed {
+            self.output.clear();
+            self.output.extend_from_slice(input);
+        }
+        let variant = &mut self.variants[number];
         core::mem::swap(&mut variant.bytes, &mut self.output);
-        *count += 1;
-        number as u16
+        variant.made = true;
+        (variant.present, variant.len) = (look.scanner.present(&variant.bytes), variant.bytes.len());
     }
 
     /// Files what was found, and wakes the rules that it concerns.
@@ -397,8 +377,9 @@ impl<'r> Screen<'r> {
                 state: State::Possible,
             });
             let Some(chain) = self.chains.get_mut(usize::from(matcher)) else { continue };
-            if chain.0 == NONE {
-                *chain = (number, number);
+            let known = core::mem::replace(&mut chain.1, number + 1);
+            if known == 0 {
+                chain.0 = number + 1;
                 let Matcher { uses, use_count, .. } = rules.matcher(usize::from(matcher));
                 for at in uses as usize..uses as usize + usize::from(use_count) {
                     let rule = usize::from(rules.record::<Use>(Section::Uses, at).rule);
@@ -406,40 +387,27 @@ impl<'r> Screen<'r> {
                         *word |= 1 << (rule % 32);
                     }
                 }
-            } else {
-                if let Some(before) = self.candidates.get_mut(chain.1 as usize) {
-                    before.next = number;
-                }
-                chain.1 = number;
+            } else if let Some(before) = self.candidates.get_mut(known as usize - 1) {
+                before.next = number;
             }
         }
     }
 }
 
-/// Whether a matcher stands behind any of these pipelines of a slot.
-fn is_behind(rules: &RuleSet<'_>, slot: &Slot, own: u64, words: usize, matcher: usize) -> bool {
-    if own == slot.pipelines {
-        return true;
+impl Variant {
+    /// Whether it surely has a byte of each byte set that stands in [`Node::bars`] and in `present`.
+    fn keeps_bars(&self) -> bool {
+        self.made
+            || matches!(
+                Transformation::from_u8(self.transformation),
+                Some(
+                    Transformation::Lowercase | Transformation::Uppercase | Transformation::RemoveWhitespace
+                )
+            )
     }
-    let sets = rules.section(Section::MatcherSets).as_chunks::<4>().0;
-    let mut at = (slot.sets as usize).saturating_mul(words).saturating_add(matcher / 32);
-    let mut rest = slot.pipelines;
-    while rest != 0 {
-        // The sets of the pipelines follow in the order of the bits.
-        at = at.saturating_add(words);
-        if own & rest & rest.wrapping_neg() != 0
-            && sets.get(at).is_some_and(|word| u32::from_le_bytes(*word) >> (matcher % 32) & 1 != 0)
-        {
-            return true;
-        }
-        rest &= rest - 1;
-    }
-    false
 }
 
-/// Whether a value of that length, with bytes of these sets, can match.
-#[inline]
-fn is_possible(rules: &RuleSet<'_>, matcher: usize, present: u64, len: usize) -> bool {
-    let matcher = rules.matcher(matcher);
-    matcher.needs & !present == 0 && usize::from(matcher.min_len) <= len
+/// Whether a value of these byte sets is surely one that the node leaves as it is.
+fn is_barred(node: &Node, present: u64) -> bool {
+    node.bars & present != 0 && node.unless & present == 0
 }

@@ -9,9 +9,11 @@
 //! All tables are read in place. Bytes that are no tables are refused or find nothing; no bytes make
 //! anything here panic.
 
+mod glance;
 pub mod layout;
 mod phrases;
 mod scanner;
 
+pub use glance::Glance;
 pub use phrases::PhraseSet;
 pub use scanner::Scanner;

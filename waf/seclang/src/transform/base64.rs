@@ -2,29 +2,56 @@
 
 use alloc::vec::Vec;
 
+use crate::body::find;
+
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// The six bits of each letter of the standard alphabet, [`NO_LETTER`] for all other bytes.
+const SEXTETS: [u8; 256] = {
+    let mut sextets = [NO_LETTER; 256];
+    let mut at = 0;
+    while at < 64 {
+        sextets[ALPHABET[at] as usize] = at as u8;
+        at += 1;
+    }
+    sextets
+};
+const NO_LETTER: u8 = 0x80;
 
 /// The six bits of a letter of the standard alphabet.
 fn sextet(byte: u8) -> Option<u8> {
-    Some(match byte {
-        b'A'..=b'Z' => byte - b'A',
-        b'a'..=b'z' => byte - b'a' + 26,
-        b'0'..=b'9' => byte - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => return None,
-    })
+    Some(SEXTETS[usize::from(byte)]).filter(|bits| *bits != NO_LETTER)
+}
+
+/// Decodes whole groups of letters from the start of `input`, and returns how many bytes those are.
+fn decode_groups(input: &[u8], out: &mut Vec<u8>) -> usize {
+    let groups = input.as_chunks::<4>().0;
+    let start = out.len();
+    out.resize(start + 3 * groups.len(), 0);
+    let places = out.get_mut(start..).unwrap_or_default().as_chunks_mut::<3>().0;
+    let mut decoded = 0;
+    for (place, group) in places.iter_mut().zip(groups) {
+        let [a, b, c, d] = group.map(|byte| u32::from(SEXTETS[usize::from(byte)]));
+        if (a | b | c | d) & u32::from(NO_LETTER) != 0 {
+            break;
+        }
+        let bits = a << 18 | b << 12 | c << 6 | d;
+        *place = [(bits >> 16) as u8, (bits >> 8) as u8, bits as u8];
+        decoded += 1;
+    }
+    out.truncate(start + 3 * decoded);
+    4 * decoded
 }
 
 /// Strict: false (nothing decoded) if anything but the alphabet, up to two `=` at the end and line
 /// ends occurs. What follows a NUL is not looked at, a last group that is not whole is dropped.
 pub(super) fn decode(input: &[u8], out: &mut Vec<u8>) -> bool {
-    let end = input.iter().position(|b| *b == 0).unwrap_or(input.len());
+    let mut at = decode_groups(input, out);
+    let end = find(input, at, 0).unwrap_or(input.len());
     let input = input.get(..end).unwrap_or_default();
     let mut group = 0u32;
     let mut filled = 0;
     let mut padding = 0;
-    let mut at = 0;
     while at < input.len() {
         // Blanks are accepted at the end of a line and of the value.
         let spaces = input.get(at..).unwrap_or_default().iter().take_while(|b| **b == b' ').count();

@@ -5,24 +5,59 @@ use alloc::vec::Vec;
 /// Quotes, carets and backslashes vanish; runs of blanks, `,` and `;` become one blank, none before
 /// `/` and `(`; letters become lower case.
 pub(super) fn line(input: &[u8], out: &mut Vec<u8>) {
-    out.reserve(input.len());
+    out.resize(input.len(), 0);
+    let places = out.as_mut_slice();
     let mut blank = false;
+    // Never ahead of the input, so that there is always a place.
+    let mut at = 0;
     for &byte in input {
-        match byte {
-            b'"' | b'\'' | b'\\' | b'^' => {}
-            b' ' | b',' | b';' | b'\t' | b'\r' | b'\n' => {
-                if !blank {
-                    out.push(b' ');
-                    blank = true;
-                }
-            }
-            _ => {
-                if blank && matches!(byte, b'/' | b'(') {
-                    out.pop();
-                }
-                blank = false;
-                out.push(byte.to_ascii_lowercase());
-            }
+        let kind = KINDS[usize::from(byte)];
+        if kind == GONE {
+            continue;
         }
+        if kind == BLANK {
+            if blank {
+                continue;
+            }
+        } else if blank && kind == CLOSE {
+            at -= 1;
+        }
+        blank = kind == BLANK;
+        if let Some(place) = places.get_mut(at) {
+            *place = if blank { b' ' } else { byte.to_ascii_lowercase() };
+        }
+        at += 1;
     }
+    out.truncate(at);
+}
+
+const GONE: u8 = 1;
+const BLANK: u8 = 2;
+/// Takes the blank before it away.
+const CLOSE: u8 = 3;
+
+/// What becomes of each byte; 0: its lower case.
+const KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut byte = 0usize;
+    while byte < 256 {
+        kinds[byte] = match byte as u8 {
+            b'"' | b'\'' | b'\\' | b'^' => GONE,
+            b' ' | b',' | b';' | b'\t' | b'\r' | b'\n' => BLANK,
+            b'/' | b'(' => CLOSE,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    kinds
+};
+
+/// Whether a value comes out in lower case and otherwise as it is.
+pub(super) fn only_folds(input: &[u8]) -> bool {
+    let mut last = 0;
+    input.iter().all(|&byte| {
+        let kind = KINDS[usize::from(byte)];
+        let before = core::mem::replace(&mut last, kind);
+        kind == 0 || kind == CLOSE && before != BLANK || byte == b' ' && before != BLANK
+    })
 }

@@ -14,6 +14,7 @@ mod digest;
 mod escape;
 mod hex;
 mod html;
+mod idle;
 mod parity;
 mod path;
 mod space;
@@ -246,6 +247,9 @@ impl Transformation {
     #[inline(never)]
     pub fn apply(self, input: &[u8], out: &mut Vec<u8>) -> bool {
         out.clear();
+        if self.is_idle(input) {
+            return false;
+        }
         // The start that cannot change is copied in one go, and most often that is all there is.
         let start = match self.trigger() {
             Trigger::Always => 0,
@@ -267,7 +271,10 @@ impl Transformation {
             Self::HtmlEntityDecode => html::decode(input, start, out),
             Self::JsDecode => escape::javascript(input, start, out),
             Self::Length => length(input, out),
-            Self::Lowercase => out.extend(input.iter().map(u8::to_ascii_lowercase)),
+            Self::Lowercase => {
+                out.extend_from_slice(input);
+                out.make_ascii_lowercase();
+            }
             Self::Uppercase => out.extend(input.iter().map(u8::to_ascii_uppercase)),
             Self::Md5 => digest::md5(input, out),
             Self::NormalizePath => path::normalize(input, false, out),
@@ -280,7 +287,7 @@ impl Transformation {
             Self::ReplaceComments => comments::replace(input, out),
             Self::RemoveNulls => out.extend(input.iter().copied().filter(|b| *b != 0)),
             Self::ReplaceNulls => out.extend(input.iter().map(|b| if *b == 0 { b' ' } else { *b })),
-            Self::RemoveWhitespace => out.extend(input.iter().copied().filter(|b| !space::removable(*b))),
+            Self::RemoveWhitespace => space::remove(input, out),
             Self::Sha1 => digest::sha1(input, out),
             Self::SqlHexDecode => hex::decode_sql(input, out),
             Self::Trim => out.extend_from_slice(space::trim(input, true, true)),

@@ -23,9 +23,35 @@ pub(super) fn compress(input: &[u8], start: usize, out: &mut Vec<u8>) {
     }
 }
 
+/// 1 for each byte that [`remove`] keeps.
+const KEPT: [u8; 256] = {
+    let mut kept = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        kept[byte] = !removable(byte as u8) as u8;
+        byte += 1;
+    }
+    kept
+};
+
+/// White space to nothing. Every byte is written, and the next one over it if it goes: that is less
+/// than a branch each.
+pub(super) fn remove(input: &[u8], out: &mut Vec<u8>) {
+    out.resize(input.len(), 0);
+    let places = out.as_mut_slice();
+    let mut at = 0;
+    for &byte in input {
+        if let Some(place) = places.get_mut(at) {
+            *place = byte;
+        }
+        at += usize::from(KEPT[usize::from(byte)]);
+    }
+    out.truncate(at);
+}
+
 /// Whether `removeWhitespace` drops the byte.
-pub(super) fn removable(byte: u8) -> bool {
-    is_white(byte) || NO_BREAK.contains(&byte)
+const fn removable(byte: u8) -> bool {
+    is_white(byte) || matches!(byte, 0xa0 | 0xc2)
 }
 
 /// The value without white space at its start, its end, or both.

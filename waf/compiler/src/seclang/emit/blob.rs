@@ -60,6 +60,7 @@ pub(crate) const SECTION_LIST: [Section; SECTIONS] = [
     Section::TxInit,
     Section::ResponseTypes,
     Section::Sources,
+    Section::Glance,
 ];
 
 /// The blob without what only [`explain`](crate::seclang::explain) needs: for a module that a ruleset

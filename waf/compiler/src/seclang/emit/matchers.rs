@@ -31,6 +31,8 @@ pub(super) struct Matcher {
     pub needs: Vec<ByteSet>,
     /// Literals of which one is in a value that matches.
     pub literals: Option<Vec<Vec<u8>>>,
+    /// A byte set that each literal has a byte of, the rarest in ordinary values.
+    pub literal_need: Option<ByteSet>,
     pub data: Vec<u8>,
     pub argument: Template,
     pub number: i64,

@@ -148,7 +148,11 @@ pub(super) fn emit(
         }
     }
 
-    let (scan, sets, hits) = scan_tables(&list, scanned_matchers, &uses, &pipelines, scanned_pipelines)?;
+    let behind = slots.behind(scanned_pipelines);
+    let mut list = list;
+    needs::note_literals(&mut list[..scanned_matchers]);
+    let list = list;
+    let (scan, sets, hits) = scan_tables(&list, scanned_matchers, &uses, &pipelines, &behind)?;
 
     let mut pools = Pools {
         strings: Bytes::default(),
@@ -162,17 +166,29 @@ pub(super) fn emit(
         keys,
     };
     pools.rule_sets.add([always.iter().copied()])?;
-    let wants: Vec<Wants> = slots
-        .behind(scanned_pipelines)
-        .iter()
-        .map(|behind| Wants::of(behind.iter().map(|&number| &list[number]), &sets))
+    let wants: Vec<Wants> = pipelines
+        .lists()
+        .zip(&behind)
+        .map(|(transformations, behind)| {
+            Wants::of(transformations, behind.iter().map(|&number| &list[number]), &sets)
+        })
         .collect();
     let tree = pipelines.tree(&wants, &sets, &mut pools.data)?;
     let mut matcher_sets = BitSets::new(scanned_matchers);
     let silent: Vec<usize> =
         (0..scanned_matchers).filter(|&number| list[number].literals.is_none()).collect();
     let silent_set = matcher_sets.add([silent.iter().copied()])?;
-    let (infos, slot_records) = slots.emit(&tree.triggers, &mut pools.strings, &mut matcher_sets)?;
+    let (infos, slot_records) = slots.emit(
+        &tree.triggers,
+        &|number| list[number].literals.is_some(),
+        &mut pools.strings,
+        &mut matcher_sets,
+    )?;
+    let silent_needs: Vec<(usize, u64)> =
+        silent.iter().map(|&number| (number, sets.needs(&list[number].needs))).collect();
+    let glance = pipelines::glance(&tree, &silent_needs, slot_records.len(), &|slot, matcher| {
+        matcher_sets.has(slot_records[slot].sets, matcher)
+    })?;
 
     let mut rule_records = Vec::new();
     for (at, rule) in planned.iter().enumerate() {
@@ -190,7 +206,7 @@ pub(super) fn emit(
             rule_records.push(pools.link(&rule.step.rule, link, number == 0, &place, &placed)?);
         }
     }
-    let (matcher_records, use_records) = matcher_records(&list, &uses, &sets, &mut pools)?;
+    let (matcher_records, use_records) = matcher_records(&list, &uses, &behind, &sets, &mut pools)?;
     let phases = phase_starts(&planned, &placed, records_count);
     let init = tx_init(folded, &mut pools)?;
     let meta = meta::meta(
@@ -227,6 +243,7 @@ pub(super) fn emit(
     put(Section::Pipelines, records(&tree.pipelines));
     put(Section::Variables, records(&infos));
     put(Section::Slots, records(&slot_records));
+    put(Section::Glance, glance);
     put(Section::MatcherSets, matcher_sets.bytes);
     put(Section::Scan, scan.bytes);
     put(Section::TxNames, records(&name_records));
@@ -418,7 +435,7 @@ fn scan_tables(
     scanned: usize,
     uses: &[Vec<usize>],
     pipelines: &Pipelines,
-    scanned_pipelines: usize,
+    behind: &[BTreeSet<usize>],
 ) -> Result<(scan::ScanTables, ByteSets, Hits), Error> {
     let sample: Vec<&[u8]> = crate::regex::benign().iter().copied().chain(scan::sample()).collect();
     let mut literals: BTreeMap<&[u8], Vec<u16>> = BTreeMap::new();
@@ -452,9 +469,16 @@ fn scan_tables(
         }
     }
     let weights: Vec<usize> = uses.iter().map(Vec::len).collect();
-    let transformations = pipelines.transformations(scanned_pipelines);
+    let transformations = pipelines.transformations(behind.len());
     let counts = hits.iter().map(|bits| bits.iter().map(|word| word.count_ones() as usize).sum()).collect();
-    let sets = ByteSets::choose(&transformations, list, &weights, hits, &sample);
+    let sets = ByteSets::choose(
+        &transformations,
+        &needs::of_pipelines(pipelines, behind, list, &sample),
+        list,
+        &weights,
+        hits,
+        &sample,
+    );
     // The sets are found by help of the tables, and stand in them: right behind the header.
     for (place, bits) in tables.bytes[HEADER..].chunks_exact_mut(u64::LEN).zip(sets.present()) {
         place.copy_from_slice(&bits.to_le_bytes());
@@ -465,12 +489,13 @@ fn scan_tables(
 fn matcher_records(
     list: &[matchers::Matcher],
     uses: &[Vec<usize>],
+    behind: &[BTreeSet<usize>],
     sets: &ByteSets,
     pools: &mut Pools,
 ) -> Result<(Vec<MatcherRecord>, Vec<Use>), Error> {
     let mut records = Vec::new();
     let mut use_records = Vec::new();
-    for (matcher, rules) in list.iter().zip(uses) {
+    for (number, (matcher, rules)) in list.iter().zip(uses).enumerate() {
         let first = fit("uses", use_records.len(), u32::MAX as usize)?;
         for &rule in rules {
             use_records.push(Use { rule: fit("rules", rule, usize::from(u16::MAX))? });
@@ -479,6 +504,10 @@ fn matcher_records(
             operator: matcher.operator,
             min_len: u16::try_from(matcher.min_len).unwrap_or(u16::MAX),
             needs: sets.needs(&matcher.needs),
+            behind: behind
+                .iter()
+                .enumerate()
+                .fold(0, |bits, (pipeline, set)| bits | u64::from(set.contains(&number)) << pipeline),
             data: pools.data.add(&matcher.data)?,
             argument: pools.template(&matcher.argument)?,
             number: matcher.number,

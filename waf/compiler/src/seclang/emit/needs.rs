@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use picket_seclang::format::{MAX_BYTE_SETS, TRIGGER_ALWAYS};
 use picket_seclang::transform::{Transformation, Trigger};
 
+use super::super::scan::sample;
 use super::matchers::Matcher;
+use super::pipelines::{Pipelines, needs_behind};
 use crate::regex::ByteSet;
 
 /// The sets that have a bit, by its number.
@@ -25,6 +27,7 @@ impl ByteSets {
     /// `weights` how often each matcher is asked.
     pub fn choose(
         transformations: &BTreeSet<Transformation>,
+        first: &[ByteSet],
         matchers: &[Matcher],
         weights: &[usize],
         hits: Vec<Values>,
@@ -37,6 +40,11 @@ impl ByteSets {
                 if !set.is_empty() && !sets.contains(&set) {
                     sets.push(set);
                 }
+            }
+        }
+        for set in first {
+            if !sets.contains(set) {
+                sets.push(*set);
             }
         }
         // The last bit is `TRIGGER_ALWAYS`. There are fewer transformations than bits.
@@ -116,6 +124,102 @@ impl ByteSets {
         };
         (0..=255).map(of).collect()
     }
+}
+
+/// Notes for each matcher with literals the byte set that each of them has its rarest byte in.
+pub(super) fn note_literals(matchers: &mut [Matcher]) {
+    let mut often = [1usize; 256];
+    for byte in sample().flatten() {
+        often[usize::from(byte.to_ascii_lowercase())] += 1;
+    }
+    let rarest = |literal: &Vec<u8>| {
+        literal.iter().map(u8::to_ascii_lowercase).min_by_key(|byte| (often[usize::from(*byte)], *byte))
+    };
+    for matcher in matchers {
+        let Some(literals) = &matcher.literals else { continue };
+        let bytes = literals.iter().filter_map(rarest);
+        matcher.literal_need = Some(bytes.flat_map(|byte| [byte, byte.to_ascii_uppercase()]).collect())
+            .filter(|_| !literals.is_empty());
+    }
+}
+
+/// Most byte sets that are there for the sake of transformations that need not be run.
+const MOST_OF_PIPELINES: usize = 16;
+
+/// What is behind a pipeline that changes values of a sample.
+struct Behind {
+    /// What each of its matchers needs.
+    needs: Vec<Vec<ByteSet>>,
+    /// The values that it changes, as far as no set that was chosen spares that.
+    left: Values,
+}
+
+impl Behind {
+    /// How many values without a byte of the set are left, if nothing can match those.
+    fn without(&self, set: &ByteSet, without: &Values) -> usize {
+        if !self.needs.iter().all(|needs| needs.iter().any(|need| !need.is_empty() && set.holds(need))) {
+            return 0;
+        }
+        self.left.iter().zip(without).map(|(left, without)| (left & without).count_ones() as usize).sum()
+    }
+}
+
+/// Byte sets that spare most transformations of ordinary values: without which nothing behind a
+/// pipeline can match, though its transformations would change the value.
+pub(super) fn of_pipelines(
+    pipelines: &Pipelines,
+    behind: &[BTreeSet<usize>],
+    matchers: &[Matcher],
+    sample: &[&[u8]],
+) -> Vec<ByteSet> {
+    let has = |value: &[u8], set: &ByteSet| value.iter().any(|&byte| set.contains(byte));
+    let mut all: Vec<Behind> = Vec::new();
+    let mut candidates: BTreeMap<ByteSet, Values> = BTreeMap::new();
+    for (list, behind) in pipelines.lists().zip(behind) {
+        let changes = |value: &[u8]| {
+            list.iter().any(|transformation| match transformation.trigger() {
+                Trigger::Always => false,
+                Trigger::Bytes(bytes) => has(value, &ByteSet(bytes)),
+            })
+        };
+        let left = bits(sample, changes);
+        let needs: Vec<Vec<ByteSet>> =
+            behind.iter().map(|&number| needs_behind(list, &matchers[number])).collect();
+        if let [needs] = &needs[..] {
+            candidates.extend(needs.iter().map(|need| (*need, Values::new())));
+        }
+        // The rarest that each matcher needs, all together.
+        let often = |set: &ByteSet| sample.iter().filter(|value| has(value, set)).count();
+        let rarest = |needs: &Vec<ByteSet>| {
+            let needs = needs.iter().filter(|need| !need.is_empty()).copied();
+            needs.min_by_key(|need| (often(need), *need)).unwrap_or(ByteSet::ALL)
+        };
+        let union = needs.iter().map(rarest).fold(ByteSet::default(), |all, set| all.union(&set));
+        candidates.insert(union, Values::new());
+        all.push(Behind { needs, left });
+    }
+    candidates.remove(&ByteSet::default());
+    for (set, without) in &mut candidates {
+        *without = bits(sample, |value| !has(value, set));
+    }
+    let mut chosen = Vec::new();
+    while chosen.len() < MOST_OF_PIPELINES {
+        let gain = |set: &ByteSet, without: &Values| -> usize {
+            all.iter().map(|behind| behind.without(set, without)).sum()
+        };
+        let best = candidates.iter().map(|(set, without)| (gain(set, without), std::cmp::Reverse(set))).max();
+        // One that spares less than this is not worth its bit.
+        let Some((gain, std::cmp::Reverse(&set))) = best else { break };
+        if gain * 8 < sample.len() {
+            break;
+        }
+        let without = &candidates[&set];
+        for behind in all.iter_mut().filter(|behind| behind.without(&set, without) != 0) {
+            behind.left.iter_mut().zip(without).for_each(|(left, without)| *left &= !without);
+        }
+        chosen.push(set);
+    }
+    chosen
 }
 
 /// The values of a sample that a test picks.

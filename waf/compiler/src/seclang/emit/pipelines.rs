@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use picket_seclang::format::{MAX_PIPELINES, Node, Pipeline, Record, TRIGGER_ALWAYS};
+use picket_seclang::format::{MAX_PIPELINES, NONE16, Node, Pipeline, Record, TRIGGER_ALWAYS};
 use picket_seclang::transform::Transformation;
 
 use super::super::error::{Error, fit};
@@ -45,6 +45,11 @@ impl Pipelines {
         self.lists.len()
     }
 
+    /// The lists in the order of their numbers.
+    pub fn lists(&self) -> impl Iterator<Item = &[Transformation]> {
+        self.lists.iter().map(Vec::as_slice)
+    }
+
     /// All transformations of the first `count` lists.
     pub fn transformations(&self, count: usize) -> BTreeSet<Transformation> {
         self.lists.iter().take(count).flatten().copied().collect()
@@ -54,7 +59,13 @@ impl Pipelines {
     /// the matchers behind them ask of a value.
     pub fn tree(&self, wants: &[Wants], sets: &ByteSets, data: &mut Bytes) -> Result<Tree, Error> {
         let scanned = wants.len();
-        let mut nodes = vec![Node { must: u64::MAX, min_len: u16::MAX, ..Node::default() }];
+        let mut nodes = vec![Node {
+            must: u64::MAX,
+            min_len: u16::MAX,
+            own_must: u64::MAX,
+            own_min_len: u16::MAX,
+            ..Node::default()
+        }];
         let mut children: HashMap<(usize, u8), usize> = HashMap::new();
         let mut pipelines = Vec::new();
         let mut paths = Vec::new();
@@ -75,6 +86,8 @@ impl Pipelines {
                         trigger,
                         must: u64::MAX,
                         min_len: u16::MAX,
+                        own_must: u64::MAX,
+                        own_min_len: u16::MAX,
                         ..Node::default()
                     });
                 }
@@ -83,8 +96,10 @@ impl Pipelines {
             }
             nodes[at].own |= bit;
             if let Some(wants) = wants.get(number) {
-                nodes[at].must &= wants.must;
-                nodes[at].min_len = nodes[at].min_len.min(wants.min_len);
+                let node = &mut nodes[at];
+                (node.must, node.own_must) = (node.must & wants.must, node.own_must & wants.must);
+                node.min_len = node.min_len.min(wants.min_len);
+                node.own_min_len = node.own_min_len.min(wants.min_len);
             }
             paths.push(path);
             let bytes: Vec<u8> = list.iter().map(|&transformation| transformation as u8).collect();
@@ -99,6 +114,8 @@ impl Pipelines {
             let through = Through::of(Transformation::from_u8(node.transformation));
             node.must &= through.kept(sets);
             node.min_len = through.least(node.min_len);
+            node.adds = through.adds(sets);
+            (node.bars, node.unless) = through.bars(sets);
             let (must, min_len, parent) = (node.must, node.min_len, usize::from(node.parent));
             nodes[parent].must &= must;
             nodes[parent].min_len = nodes[parent].min_len.min(min_len);
@@ -122,13 +139,30 @@ pub(super) struct Wants {
 }
 
 impl Wants {
-    /// What all of `matchers` ask for.
-    pub fn of<'m>(matchers: impl Iterator<Item = &'m Matcher>, sets: &ByteSets) -> Self {
+    /// What all of `matchers` ask for behind a list of transformations.
+    pub fn of<'m>(
+        list: &[Transformation],
+        matchers: impl Iterator<Item = &'m Matcher>,
+        sets: &ByteSets,
+    ) -> Self {
         matchers.fold(Wants { must: u64::MAX, min_len: u16::MAX }, |wants, matcher| Wants {
-            must: wants.must & sets.needs(&matcher.needs),
+            must: wants.must & sets.needs(&needs_behind(list, matcher)),
             min_len: wants.min_len.min(u16::try_from(matcher.min_len).unwrap_or(u16::MAX)),
         })
     }
+}
+
+/// The byte sets that a matcher needs, less what the last transformation before it leaves none of;
+/// what its literals need is among them.
+pub(super) fn needs_behind(list: &[Transformation], matcher: &Matcher) -> Vec<ByteSet> {
+    let gone: ByteSet = match list.last() {
+        Some(Transformation::RemoveWhitespace) => b" \t\n\x0b\x0c\r\xa0\xc2".iter().copied().collect(),
+        Some(Transformation::Lowercase | Transformation::CmdLine) => (b'A'..=b'Z').collect(),
+        Some(Transformation::RemoveNulls) => [0].into_iter().collect(),
+        _ => ByteSet::default(),
+    };
+    let less = |set: &ByteSet| (0..=255).filter(|&byte| set.contains(byte) && !gone.contains(byte)).collect();
+    matcher.needs.iter().chain(&matcher.literal_need).map(less).collect()
 }
 
 /// What is known of a transformation's input when something is known of its output.
@@ -139,6 +173,8 @@ struct Through {
     folds: Option<fn(&u8) -> u8>,
     /// Bytes of output for so many of input, at most.
     grows: Option<(u32, u32)>,
+    /// Bytes besides which a value without a NUL must have none to be changed at all.
+    takes: Option<ByteSet>,
 }
 
 impl Through {
@@ -169,7 +205,12 @@ impl Through {
             Some(T::Uppercase) => Some(u8::to_ascii_uppercase),
             _ => None,
         };
-        Through { writes, folds, grows }
+        let takes = (transformation == Some(T::Base64Decode)).then(|| {
+            // With white space, which may be gone by the time that it runs.
+            let letters = (0..=255).filter(|byte: &u8| byte.is_ascii_alphanumeric());
+            letters.chain(*b"+/=\0 \t\n\x0b\x0c\r\xa0\xc2").collect()
+        });
+        Through { writes, folds, grows, takes }
     }
 
     /// The sets that have no byte in its output if they have none in its input.
@@ -184,6 +225,25 @@ impl Through {
         sets.sets.iter().enumerate().fold(0, |bits, (number, set)| bits | u64::from(keeps(set)) << number)
     }
 
+    /// The sets that may have a byte in its output though they have none in its input.
+    fn adds(&self, sets: &ByteSets) -> u64 {
+        if self.writes.is_none() || self.grows != Some((1, 1)) {
+            return u64::MAX;
+        }
+        !self.kept(sets) & (u64::MAX >> (64 - sets.sets.len()))
+    }
+
+    /// The sets of which a byte keeps it from changing anything, and those that spoil this.
+    fn bars(&self, sets: &ByteSets) -> (u64, u64) {
+        let Some(ends) = sets.sets.iter().position(|set| *set == [0].into_iter().collect()) else {
+            return (0, 0);
+        };
+        let Some(takes) = &self.takes else { return (0, 0) };
+        let bars = |set: &ByteSet| !set.is_empty() && !set.meets(takes);
+        let bits = sets.sets.iter().enumerate();
+        (bits.fold(0, |bits, (number, set)| bits | u64::from(bars(set)) << number), 1 << ends)
+    }
+
     /// The least length of its input if its output, or its input unchanged, has at least `len` bytes.
     fn least(&self, len: u16) -> u16 {
         match self.grows {
@@ -194,6 +254,81 @@ impl Through {
             None => 0,
         }
     }
+}
+
+/// The tables of [`picket_seclang::format::glance`]. `silent` are matchers with the byte sets that they
+/// need; `looks` tells of a slot and a matcher whether it looks at the slot's values.
+pub(super) fn glance(
+    tree: &Tree,
+    silent: &[(usize, u64)],
+    slots: usize,
+    looks: &dyn Fn(usize, usize) -> bool,
+) -> Result<Vec<u8>, Error> {
+    /// Byte sets of which each must be there, and of which none may.
+    #[derive(Clone, Copy)]
+    struct Question {
+        all: u64,
+        none: u64,
+    }
+    const NEVER: Question = Question { all: TRIGGER_ALWAYS, none: 0 };
+    let mut questions: Vec<Question> =
+        tree.triggers.iter().take(64).map(|triggers| Question { all: 0, none: triggers.sets }).collect();
+    // `TRIGGER_ALWAYS` stands for a byte set that no value has a byte of: the other way round.
+    for question in &mut questions {
+        if question.none & TRIGGER_ALWAYS != 0 {
+            *question = NEVER;
+        }
+    }
+    questions.resize(64, NEVER);
+    let mut above = vec![0u64; tree.nodes.len()];
+    for (number, node) in tree.nodes.iter().enumerate() {
+        let parent = usize::from(node.parent);
+        let inherited = if number == 0 { 0 } else { above[parent] };
+        above[number] = inherited | node.trigger;
+        let first = number != 0 && inherited & TRIGGER_ALWAYS == 0 && node.trigger != 0 && node.below != 0;
+        questions.push(if first {
+            let own = node.trigger & !TRIGGER_ALWAYS;
+            Question { all: node.must | own, none: inherited }
+        } else {
+            NEVER
+        });
+    }
+    questions.resize(questions.len().next_multiple_of(64), NEVER);
+    let node_words = questions.len() / 64 - 1;
+    questions.extend(silent.iter().map(|&(_, needs)| Question { all: needs, none: 0 }));
+    questions.resize(questions.len().next_multiple_of(64), NEVER);
+    let silent_words = questions.len() / 64 - 1 - node_words;
+    let mut bytes = Vec::new();
+    for count in [node_words, silent_words] {
+        bytes.extend(fit::<u16>("questions", count, usize::from(u16::MAX))?.to_le_bytes());
+    }
+    for word in questions.chunks(64) {
+        for table in 0..8 {
+            let part = |sets: u64| sets >> (8 * table) & 255;
+            for there in 0..256u64 {
+                let holds = |question: &Question| {
+                    part(question.all) & !there == 0 && part(question.none) & there == 0
+                };
+                let bits = word.iter().enumerate();
+                let row = bits.fold(0, |row, (bit, question)| row | u64::from(holds(question)) << bit);
+                bytes.extend(row.to_le_bytes());
+            }
+        }
+    }
+    let mut numbers = vec![NONE16; 64 * silent_words];
+    for (place, &(number, _)) in numbers.iter_mut().zip(silent) {
+        *place = fit("matchers", number, usize::from(NONE16) - 1)?;
+    }
+    bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+    for slot in 0..slots {
+        for word in 0..silent_words {
+            let matchers = silent.iter().skip(64 * word).take(64).enumerate();
+            let bits =
+                matchers.fold(0, |bits, (bit, &(number, _))| bits | u64::from(looks(slot, number)) << bit);
+            bytes.extend(bits.to_le_bytes());
+        }
+    }
+    Ok(bytes)
 }
 
 /// Nodes with everything below each right behind it.

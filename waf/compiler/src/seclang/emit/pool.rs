@@ -72,6 +72,12 @@ impl BitSets {
         self.words
     }
 
+    /// Whether a number is in set number `set`.
+    pub fn has(&self, set: u32, number: usize) -> bool {
+        let at = (set as usize * self.words + number / 32) * 4 + number / 8 % 4;
+        self.bytes.get(at).is_some_and(|byte| byte >> (number % 8) & 1 != 0)
+    }
+
     /// Adds sets that stand one behind the other; gives the number of the first.
     pub fn add<S: IntoIterator<Item = usize>>(
         &mut self,

@@ -76,6 +76,7 @@ impl Slots {
     pub fn emit(
         self,
         triggers: &[Triggers],
+        has_literals: &dyn Fn(usize) -> bool,
         strings: &mut Bytes,
         sets: &mut BitSets,
     ) -> Result<(Vec<VariableInfo>, Vec<Slot>), Error> {
@@ -88,7 +89,8 @@ impl Slots {
             let general = self.general.get(variable).unwrap_or(&none);
             if !general.is_empty() {
                 info.slot = fit("slots", slots.len(), usize::from(NONE16) - 1)?;
-                slots.push(slot(&[], general, triggers, strings, sets)?);
+                let record = slot(&[], general, triggers, has_literals, strings, sets)?;
+                slots.push(Slot { number: info.slot, ..record });
             }
             if let Some(keyed) = self.keyed.get(variable) {
                 info.keyed = fit("slots", slots.len(), usize::from(NONE16) - 1)?;
@@ -98,7 +100,8 @@ impl Slots {
                     for (pipeline, matchers) in watchers {
                         all.entry(*pipeline).or_default().extend(matchers);
                     }
-                    slots.push(slot(key, &all, triggers, strings, sets)?);
+                    let number = fit("slots", slots.len(), usize::from(NONE16) - 1)?;
+                    slots.push(Slot { number, ..slot(key, &all, triggers, has_literals, strings, sets)? });
                 }
             }
         }
@@ -111,17 +114,20 @@ fn slot(
     key: &[u8],
     watchers: &Watchers,
     triggers: &[Triggers],
+    has_literals: &dyn Fn(usize) -> bool,
     strings: &mut Bytes,
     sets: &mut BitSets,
 ) -> Result<Slot, Error> {
     let of = || watchers.keys().filter_map(|&pipeline| triggers.get(pipeline));
     let any: BTreeSet<usize> = watchers.values().flatten().copied().collect();
-    let all = std::iter::once(&any).chain(watchers.values());
+    let scans = u8::from(any.iter().any(|&matcher| has_literals(matcher)));
     Ok(Slot {
         key: strings.add(key)?,
         pipelines: watchers.keys().fold(0, |bits, &pipeline| bits | 1 << pipeline),
-        sets: sets.add(all.map(|set| set.iter().copied()))?,
+        sets: sets.add([any.iter().copied()])?,
         triggers: of().fold(0, |bits, triggers| bits | triggers.sets),
         min_len: of().filter_map(|triggers| triggers.always_from).min().unwrap_or(0),
+        scans,
+        number: 0,
     })
 }

@@ -1,0 +1,45 @@
+//! What can be told of a transformation without running it.
+
+use super::{Transformation, command};
+use crate::body::{find, find_control, find_two};
+
+fn has(input: &[u8], byte: u8) -> bool {
+    find(input, 0, byte).is_some()
+}
+
+fn has_two(input: &[u8], two: &[u8; 2]) -> bool {
+    find_two(input, 0, *two).is_some()
+}
+
+impl Transformation {
+    /// Whether a look at eight bytes a time shows that nothing would change. `false` says nothing.
+    pub(crate) fn is_idle(self, input: &[u8]) -> bool {
+        match self {
+            Self::CompressWhitespace => find_control(input, 0).is_none() && !has_two(input, b"  "),
+            Self::RemoveCommentsChar | Self::RemoveComments => {
+                !has_two(input, b"--")
+                    && !has(input, b'#')
+                    && (!has(input, b'*') || !has_two(input, b"/*") && !has_two(input, b"*/"))
+            }
+            Self::ReplaceComments => !has_two(input, b"/*"),
+            // Only what ends in a dot is no segment of its own name.
+            Self::NormalizePath => keeps_path(input),
+            Self::NormalizePathWin => !has(input, b'\\') && keeps_path(input),
+            _ => false,
+        }
+    }
+
+    /// Whether the transformation changes letters' case in `input` and nothing else. `false` says
+    /// nothing.
+    pub(crate) fn folds_case(self, input: &[u8]) -> bool {
+        match self {
+            Self::Lowercase | Self::Uppercase => true,
+            Self::CmdLine => command::only_folds(input),
+            _ => false,
+        }
+    }
+}
+
+fn keeps_path(input: &[u8]) -> bool {
+    input.last() != Some(&b'.') && (!has(input, b'/') || !has_two(input, b"//") && !has_two(input, b"./"))
+}

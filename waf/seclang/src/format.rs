@@ -95,10 +95,12 @@ pub enum Section {
     Sources = 20,
     /// Tables that tell by a value's byte sets what is to be done with it: see [`glance`].
     Glance = 21,
+    /// [`Wants`]: for each slot as many as there are nodes.
+    Wants = 22,
 }
 
 /// Number of sections.
-pub const SECTIONS: usize = 22;
+pub const SECTIONS: usize = 23;
 
 /// The layout of [`Section::Glance`]: the answers to many questions at once, each of which is a
 /// conjunction of byte sets that the value must have, or must not have, a byte of.
@@ -133,6 +135,7 @@ const fn layout() -> u16 {
         Matcher::LEN,
         Use::LEN,
         Node::LEN,
+        Wants::LEN,
         Pipeline::LEN,
         VariableInfo::LEN,
         Slot::LEN,
@@ -638,14 +641,9 @@ record! {
         below: u64,
         /// Triggers of this node and of all below it together.
         triggers: u64,
-        /// Byte sets of which each has a byte in a value that anything below can match, whether the
-        /// transformation changes it or not.
-        must: u64,
-        /// Least length of such a value, in bytes.
+        /// Least length of a value that anything below can match, in bytes.
         min_len: u16,
         /// The same of a value behind the transformation, and for the pipelines that end here.
-        own_must: u64,
-        /// Likewise.
         own_min_len: u16,
         /// Byte sets that the transformation may give a value that has none of their bytes; all, if it
         /// may write anything.
@@ -656,6 +654,17 @@ record! {
         unless: u64,
         /// The first node behind those below.
         next: u16,
+    }
+}
+
+record! {
+    /// What a value of a slot must have at a node for any of the slot's matchers to be possible.
+    Wants {
+        /// Byte sets of which each has a byte in a value that anything below can match, whether the
+        /// node's transformation changes it or not.
+        must: u64,
+        /// The same of a value behind the transformation, and for the pipelines that end here.
+        own_must: u64,
     }
 }
 
@@ -703,6 +712,8 @@ record! {
         scans: u8,
         /// Its own number.
         number: u16,
+        /// The first of its [`Wants`].
+        wants: u32,
     }
 }
 

@@ -49,8 +49,9 @@ struct Variant {
     own: u64,
     /// The variant whose literals it has too: folding case changes none.
     like: u16,
-    /// Whether its literals are in `hits`.
+    /// Whether its literals are in `hits`, and whether there are any.
     scanned: bool,
+    has_literals: bool,
 }
 
 #[derive(Debug)]
@@ -78,6 +79,21 @@ struct Look<'l, 'r> {
     scanner: &'l Scanner<'r>,
     slot: &'l Slot,
     value: &'l [u8],
+}
+
+impl<'r> Look<'_, 'r> {
+    #[inline]
+    fn nodes(&self) -> &'r [[u8; Node::LEN]] {
+        self.rules.section(Section::Nodes).as_chunks().0
+    }
+
+    /// What must be in a value at a node for anything below it to match, in this slot.
+    #[inline]
+    fn wants(&self, node: usize) -> impl Fn() -> Wants {
+        let wants: &[[u8; Wants::LEN]] = self.rules.section(Section::Wants).as_chunks().0;
+        let record = wants.get(self.slot.wants as usize + node).unwrap_or(&[0; Wants::LEN]);
+        move || Wants::read(record)
+    }
 }
 
 impl<'r> Screen<'r> {
@@ -117,6 +133,7 @@ impl<'r> Screen<'r> {
     }
 
     /// Looks through the value of entry number `entry` as its slot asks.
+    #[inline(never)]
     pub fn look(
         &mut self,
         rules: &RuleSet<'r>,
@@ -149,6 +166,7 @@ impl<'r> Screen<'r> {
     }
 
     /// Finds the matchers that are possible for a variant.
+    #[inline(never)]
     fn find(&mut self, look: &Look<'_, 'r>, number: usize) {
         let like = usize::from(self.variants[number].like);
         let before = self.found.len();
@@ -165,6 +183,7 @@ impl<'r> Screen<'r> {
         }
     }
 
+    #[inline(never)]
     fn scan(&mut self, look: &Look<'_, 'r>, number: usize) {
         let end = (number + 1) * self.words;
         if self.hits.len() < end {
@@ -175,15 +194,16 @@ impl<'r> Screen<'r> {
         let variant = &mut self.variants[number];
         variant.scanned = true;
         let bytes = if number == 0 { look.value } else { &variant.bytes };
-        if look.slot.scans != 0 && bytes.len() > 1 {
-            look.scanner.scan(bytes, hits);
-        }
+        variant.has_literals = look.slot.scans != 0 && bytes.len() > 1 && look.scanner.scan(bytes, hits);
     }
 
     fn collect(&mut self, look: &Look<'_, 'r>, number: usize, like: usize) {
         let Variant { present, len, own, .. } = self.variants[number];
         let set = look.rules.matcher_set(look.slot.sets as usize, self.words);
-        let hits = self.hits.get(like * self.words..).unwrap_or(&[]);
+        let hits = match self.variants[like].has_literals {
+            true => self.hits.get(like * self.words..).unwrap_or(&[]),
+            false => &[],
+        };
         for (at, (hits, set)) in hits.iter().zip(set).enumerate() {
             let mut word = hits & u32::from_le_bytes(*set);
             while word != 0 {
@@ -221,9 +241,12 @@ impl<'r> Screen<'r> {
             while first != 0 {
                 let at = word * 64 + first.trailing_zeros() as usize;
                 first &= first - 1;
-                let node: Node = look.rules.record(Section::Nodes, at);
-                if node.below & look.slot.pipelines != 0 && look.value.len() >= usize::from(node.min_len) {
-                    self.descend(look, at, node, &mut count);
+                let Some(node) = look.nodes().get(at) else { break };
+                let node = || Node::read(node);
+                if node().below & look.slot.pipelines != 0 && look.value.len() >= usize::from(node().min_len)
+                {
+                    let end = usize::from(node().next);
+                    self.descend(look, at, end, &mut count);
                 }
             }
         }
@@ -232,75 +255,88 @@ impl<'r> Screen<'r> {
 
     /// Gives the nodes from one on that is the first to change the value, and all below it, their
     /// variants.
-    fn descend(&mut self, look: &Look<'_, 'r>, first: usize, top: Node, count: &mut usize) {
+    #[inline(never)]
+    fn descend(&mut self, look: &Look<'_, 'r>, first: usize, end: usize, count: &mut usize) {
         if self.nodes.is_empty() {
             self.nodes.resize(look.rules.count::<Node>(Section::Nodes), 0);
         }
+        let nodes = look.nodes();
         let mut at = first;
-        let mut node = top;
-        loop {
-            let parent =
-                if at == first { 0 } else { self.nodes.get(usize::from(node.parent)).copied().unwrap_or(0) };
-            let below = node.below & look.slot.pipelines;
+        while at < end {
+            // Only what is used of the record is read.
+            let Some(node) = nodes.get(at) else { return };
+            let node = || Node::read(node);
+            let parent = match at {
+                _ if at == first => 0,
+                _ => self.nodes.get(usize::from(node().parent)).copied().unwrap_or(0),
+            };
+            let below = node().below & look.slot.pipelines;
             let above = &mut self.variants[usize::from(parent)];
             let seen = above.present | TRIGGER_ALWAYS;
-            let next = if below == 0 || node.must & !seen != 0 || above.len < usize::from(node.min_len) {
+            let wants = look.wants(at);
+            if below == 0 || wants().must & !seen != 0 || above.len < usize::from(node().min_len) {
                 // Nothing below can match.
-                usize::from(node.next)
-            } else if seen & node.triggers == 0 {
+                at = usize::from(node().next).max(at + 1);
+                continue;
+            }
+            if seen & node().triggers == 0 {
                 // Nothing changes from here on down.
                 above.own |= below;
-                usize::from(node.next)
-            } else {
-                let owner =
-                    if seen & node.trigger == 0 { parent } else { self.step(look, &node, parent, count) };
-                if let Some(place) = self.nodes.get_mut(at) {
-                    *place = owner;
-                }
-                let variant = &mut self.variants[usize::from(owner)];
-                if node.own_must & !variant.present == 0 && variant.len >= usize::from(node.own_min_len) {
-                    variant.own |= node.own & look.slot.pipelines;
-                }
-                at + 1
-            };
-            at = next.max(at + 1);
-            if at >= usize::from(top.next) {
-                return;
+                at = usize::from(node().next).max(at + 1);
+                continue;
             }
-            node = look.rules.record(Section::Nodes, at);
+            let owner = match seen & node().trigger {
+                0 => parent,
+                _ => self.step(look, at, parent, count),
+            };
+            if let Some(place) = self.nodes.get_mut(at) {
+                *place = owner;
+            }
+            let variant = &mut self.variants[usize::from(owner)];
+            if wants().own_must & !variant.present == 0 && variant.len >= usize::from(node().own_min_len) {
+                variant.own |= node().own & look.slot.pipelines;
+            }
+            at += 1;
         }
     }
 
     /// The variant that a node makes of its parent's.
-    fn step(&mut self, look: &Look<'_, 'r>, node: &Node, parent: u16, count: &mut usize) -> u16 {
-        let Some(transformation) = Transformation::from_u8(node.transformation) else { return parent };
+    #[inline(never)]
+    fn step(&mut self, look: &Look<'_, 'r>, at: usize, parent: u16, count: &mut usize) -> u16 {
+        let Some(node) = look.nodes().get(at) else { return parent };
+        let node = || Node::read(node);
+        let Some(transformation) = Transformation::from_u8(node().transformation) else { return parent };
         let above = &self.variants[usize::from(parent)];
         if !above.made {
-            if is_barred(node, above.present) && above.keeps_bars() {
+            if is_barred(&node(), above.present) && above.keeps_bars() {
                 return parent;
             }
             self.make(look, usize::from(parent));
         }
         let above = &self.variants[usize::from(parent)];
         let (present, len, like) = (above.present, above.len, above.like);
-        if (present | TRIGGER_ALWAYS) & node.trigger == 0 || is_barred(node, present) {
+        if (present | TRIGGER_ALWAYS) & node().trigger == 0 || is_barred(&node(), present) {
             return parent;
         }
         let input = if parent == 0 { look.value } else { &above.bytes };
         let number = *count;
-        let same = |known: &Variant| known.parent == parent && known.transformation == node.transformation;
+        let same = |known: &Variant| known.parent == parent && known.transformation == node().transformation;
         if let Some(at) = self.variants.get(1..number).unwrap_or(&[]).iter().position(same) {
             return at as u16 + 1;
         }
-        if node.adds != u64::MAX {
+        if transformation.is_idle(input) {
+            return parent;
+        }
+        let adds = match node().adds {
+            u64::MAX if transformation.writes_blanks(input) => look.scanner.present(b" "),
+            adds => adds,
+        };
+        if adds != u64::MAX {
             // What it can come to at most is known.
-            if transformation.is_idle(input) {
-                return parent;
-            }
             let like = if transformation.folds_case(input) { like } else { number as u16 };
             let variant = self.place(number);
-            (variant.made, variant.parent, variant.transformation) = (false, parent, node.transformation);
-            (variant.present, variant.len, variant.like) = (present | node.adds, len, like);
+            (variant.made, variant.parent, variant.transformation) = (false, parent, node().transformation);
+            (variant.present, variant.len, variant.like) = (present | adds, len, like);
         } else {
             if !transformation.apply(input, &mut self.output) {
                 return parent;
@@ -316,7 +352,7 @@ impl<'r> Screen<'r> {
             let variant = self.place(number);
             core::mem::swap(&mut variant.bytes, &mut output);
             (variant.made, variant.like) = (true, number as u16);
-            (variant.parent, variant.transformation) = (parent, node.transformation);
+            (variant.parent, variant.transformation) = (parent, node().transformation);
             (variant.present, variant.len) = (look.scanner.present(&variant.bytes), variant.bytes.len());
             self.output = output;
         }
@@ -408,6 +444,7 @@ impl Variant {
 }
 
 /// Whether a value of these byte sets is surely one that the node leaves as it is.
+#[inline]
 fn is_barred(node: &Node, present: u64) -> bool {
     node.bars & present != 0 && node.unless & present == 0
 }

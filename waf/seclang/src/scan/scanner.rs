@@ -60,8 +60,13 @@ impl<'a> Scanner<'a> {
     #[inline(never)]
     #[must_use]
     pub fn present(&self, value: &[u8]) -> u64 {
-        let table = self.present;
-        value.iter().fold(0, |seen, &byte| seen | u64::from_le_bytes(table[usize::from(byte)]))
+        let of = |byte: u8| u64::from_le_bytes(self.present[usize::from(byte)]);
+        let (eights, rest) = value.as_chunks::<8>();
+        let mut seen = 0;
+        for &[a, b, c, d, e, f, g, h] in eights {
+            seen |= of(a) | of(b) | of(c) | of(d) | of(e) | of(f) | of(g) | of(h);
+        }
+        rest.iter().fold(seen, |seen, &byte| seen | of(byte))
     }
 
     /// Sets in `hits` the bit of each matcher that has a literal in `value` (32 matchers a word, the

@@ -22,11 +22,17 @@ impl Transformation {
                     && (!has(input, b'*') || !has_two(input, b"/*") && !has_two(input, b"*/"))
             }
             Self::ReplaceComments => !has_two(input, b"/*"),
+            Self::HtmlEntityDecode => !has_reference(input),
             // Only what ends in a dot is no segment of its own name.
             Self::NormalizePath => keeps_path(input),
             Self::NormalizePathWin => !has(input, b'\\') && keeps_path(input),
             _ => false,
         }
+    }
+
+    /// Whether blanks are all that the transformation writes into `input`. `false` says nothing.
+    pub(crate) fn writes_blanks(self, input: &[u8]) -> bool {
+        matches!(self, Self::UrlDecode | Self::UrlDecodeUni) && !has(input, b'%')
     }
 
     /// Whether the transformation changes letters' case in `input` and nothing else. `false` says
@@ -38,6 +44,20 @@ impl Transformation {
             _ => false,
         }
     }
+}
+
+/// Whether something stands in `input` that begins like a character reference.
+fn has_reference(input: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(found) = find(input, at, b'&') {
+        at = found + 1;
+        if let Some(b'#' | b'q' | b'a' | b'l' | b'g' | b'n' | b'Q' | b'A' | b'L' | b'G' | b'N') =
+            input.get(at)
+        {
+            return true;
+        }
+    }
+    false
 }
 
 fn keeps_path(input: &[u8]) -> bool {

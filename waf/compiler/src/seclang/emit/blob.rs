@@ -61,6 +61,7 @@ pub(crate) const SECTION_LIST: [Section; SECTIONS] = [
     Section::ResponseTypes,
     Section::Sources,
     Section::Glance,
+    Section::Wants,
 ];
 
 /// The blob without what only [`explain`](crate::seclang::explain) needs: for a module that a ruleset

@@ -31,7 +31,7 @@ use super::{Options, scan};
 use crate::regex::Representation;
 use matchers::Matchers;
 use needs::ByteSets;
-use pipelines::{Pipelines, Wants, records};
+use pipelines::{Asked, Pipelines, records};
 use pool::{BitSets, Bytes, Runs};
 use rules::{Place, Placed, Pools, TxNames};
 use slots::Slots;
@@ -166,21 +166,30 @@ pub(super) fn emit(
         keys,
     };
     pools.rule_sets.add([always.iter().copied()])?;
-    let wants: Vec<Wants> = pipelines
+    let asked: Vec<Asked> = pipelines
         .lists()
         .zip(&behind)
         .map(|(transformations, behind)| {
-            Wants::of(transformations, behind.iter().map(|&number| &list[number]), &sets)
+            Asked::of(transformations, behind.iter().map(|&number| &list[number]), &sets)
         })
         .collect();
-    let tree = pipelines.tree(&wants, &sets, &mut pools.data)?;
+    let tree = pipelines.tree(&asked, &sets, &mut pools.data)?;
     let mut matcher_sets = BitSets::new(scanned_matchers);
     let silent: Vec<usize> =
         (0..scanned_matchers).filter(|&number| list[number].literals.is_none()).collect();
     let silent_set = matcher_sets.add([silent.iter().copied()])?;
+    let mut wants = Runs::default();
     let (infos, slot_records) = slots.emit(
         &tree.triggers,
         &|number| list[number].literals.is_some(),
+        &mut |watchers| {
+            let behind = watchers.iter().map(|(&pipeline, matchers)| {
+                let list_of = pipelines.lists().nth(pipeline).unwrap_or(&[]);
+                let matchers = matchers.iter().map(|&number| &list[number]);
+                (pipeline, Asked::of(list_of, matchers, &sets).must)
+            });
+            Ok(wants.add("wants", &tree.wants(behind, &sets))?.0)
+        },
         &mut pools.strings,
         &mut matcher_sets,
     )?;
@@ -244,6 +253,7 @@ pub(super) fn emit(
     put(Section::Variables, records(&infos));
     put(Section::Slots, records(&slot_records));
     put(Section::Glance, glance);
+    put(Section::Wants, wants.bytes);
     put(Section::MatcherSets, matcher_sets.bytes);
     put(Section::Scan, scan.bytes);
     put(Section::TxNames, records(&name_records));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use picket_seclang::format::{MAX_PIPELINES, NONE16, Node, Pipeline, Record, TRIGGER_ALWAYS};
+use picket_seclang::format::{MAX_PIPELINES, NONE16, Node, Pipeline, Record, TRIGGER_ALWAYS, Wants};
 use picket_seclang::transform::Transformation;
 
 use super::super::error::{Error, fit};
@@ -57,15 +57,9 @@ impl Pipelines {
 
     /// Builds the tree over all lists. The first ones have bits, as many as there are `wants`: what
     /// the matchers behind them ask of a value.
-    pub fn tree(&self, wants: &[Wants], sets: &ByteSets, data: &mut Bytes) -> Result<Tree, Error> {
+    pub fn tree(&self, wants: &[Asked], sets: &ByteSets, data: &mut Bytes) -> Result<Tree, Error> {
         let scanned = wants.len();
-        let mut nodes = vec![Node {
-            must: u64::MAX,
-            min_len: u16::MAX,
-            own_must: u64::MAX,
-            own_min_len: u16::MAX,
-            ..Node::default()
-        }];
+        let mut nodes = vec![Node { min_len: u16::MAX, own_min_len: u16::MAX, ..Node::default() }];
         let mut children: HashMap<(usize, u8), usize> = HashMap::new();
         let mut pipelines = Vec::new();
         let mut paths = Vec::new();
@@ -84,9 +78,7 @@ impl Pipelines {
                         parent,
                         transformation: transformation as u8,
                         trigger,
-                        must: u64::MAX,
                         min_len: u16::MAX,
-                        own_must: u64::MAX,
                         own_min_len: u16::MAX,
                         ..Node::default()
                     });
@@ -97,7 +89,6 @@ impl Pipelines {
             nodes[at].own |= bit;
             if let Some(wants) = wants.get(number) {
                 let node = &mut nodes[at];
-                (node.must, node.own_must) = (node.must & wants.must, node.own_must & wants.must);
                 node.min_len = node.min_len.min(wants.min_len);
                 node.own_min_len = node.own_min_len.min(wants.min_len);
             }
@@ -112,40 +103,40 @@ impl Pipelines {
         for number in (1..nodes.len()).rev() {
             let node = &mut nodes[number];
             let through = Through::of(Transformation::from_u8(node.transformation));
-            node.must &= through.kept(sets);
             node.min_len = through.least(node.min_len);
             node.adds = through.adds(sets);
             (node.bars, node.unless) = through.bars(sets);
-            let (must, min_len, parent) = (node.must, node.min_len, usize::from(node.parent));
-            nodes[parent].must &= must;
+            let (min_len, parent) = (node.min_len, usize::from(node.parent));
             nodes[parent].min_len = nodes[parent].min_len.min(min_len);
         }
-        nodes[0].must = 0;
         nodes[0].min_len = 0;
         let triggers = paths.iter().map(|path| Triggers::of(path.iter().map(|&at| &nodes[at]))).collect();
         let order = preorder(&nodes);
         for pipeline in &mut pipelines {
             pipeline.node = order.places[usize::from(pipeline.node)];
         }
-        Ok(Tree { nodes: order.nodes, pipelines, triggers })
+        let mut tree = Tree { nodes: order.nodes, pipelines, triggers, must: Vec::new() };
+        let all = wants.iter().enumerate().map(|(pipeline, wants)| (pipeline, wants.must));
+        tree.must = tree.wants(all, sets).iter().map(|wants| wants.must).collect();
+        Ok(tree)
     }
 }
 
 /// What a value must have for any of some matchers to be possible.
-pub(super) struct Wants {
+pub(super) struct Asked {
     /// Byte sets of which each has a byte in it.
-    must: u64,
+    pub must: u64,
     min_len: u16,
 }
 
-impl Wants {
+impl Asked {
     /// What all of `matchers` ask for behind a list of transformations.
     pub fn of<'m>(
         list: &[Transformation],
         matchers: impl Iterator<Item = &'m Matcher>,
         sets: &ByteSets,
     ) -> Self {
-        matchers.fold(Wants { must: u64::MAX, min_len: u16::MAX }, |wants, matcher| Wants {
+        matchers.fold(Asked { must: u64::MAX, min_len: u16::MAX }, |wants, matcher| Asked {
             must: wants.must & sets.needs(&needs_behind(list, matcher)),
             min_len: wants.min_len.min(u16::try_from(matcher.min_len).unwrap_or(u16::MAX)),
         })
@@ -288,7 +279,7 @@ pub(super) fn glance(
         let first = number != 0 && inherited & TRIGGER_ALWAYS == 0 && node.trigger != 0 && node.below != 0;
         questions.push(if first {
             let own = node.trigger & !TRIGGER_ALWAYS;
-            Question { all: node.must | own, none: inherited }
+            Question { all: tree.must[number] | own, none: inherited }
         } else {
             NEVER
         });
@@ -372,6 +363,27 @@ pub(super) struct Tree {
     pub nodes: Vec<Node>,
     pub pipelines: Vec<Pipeline>,
     pub triggers: Vec<Triggers>,
+    /// For each node the byte sets of which each is in a value that anything below can match.
+    must: Vec<u64>,
+}
+
+impl Tree {
+    /// What a value must have at each node, by what it must have behind pipelines.
+    pub fn wants(&self, behind: impl Iterator<Item = (usize, u64)>, sets: &ByteSets) -> Vec<Wants> {
+        let mut wants = vec![Wants { must: u64::MAX, own_must: u64::MAX }; self.nodes.len()];
+        for (pipeline, must) in behind {
+            let Some(end) = self.pipelines.get(pipeline) else { continue };
+            let end = &mut wants[usize::from(end.node)];
+            (end.must, end.own_must) = (end.must & must, end.own_must & must);
+        }
+        // Parents stand before their children.
+        for (number, node) in self.nodes.iter().enumerate().skip(1).rev() {
+            wants[number].must &= Through::of(Transformation::from_u8(node.transformation)).kept(sets);
+            let must = wants[number].must;
+            wants[usize::from(node.parent)].must &= must;
+        }
+        wants
+    }
 }
 
 /// What makes a pipeline change a value.

@@ -11,7 +11,7 @@ use super::pipelines::Triggers;
 use super::pool::{BitSets, Bytes};
 
 /// What looks at a value: pipelines, and the matchers behind each.
-type Watchers = BTreeMap<usize, BTreeSet<usize>>;
+pub(super) type Watchers = BTreeMap<usize, BTreeSet<usize>>;
 
 /// Watchers by variable: of all keys, and of single ones.
 #[derive(Default)]
@@ -77,6 +77,7 @@ impl Slots {
         self,
         triggers: &[Triggers],
         has_literals: &dyn Fn(usize) -> bool,
+        wants: &mut dyn FnMut(&Watchers) -> Result<u32, Error>,
         strings: &mut Bytes,
         sets: &mut BitSets,
     ) -> Result<(Vec<VariableInfo>, Vec<Slot>), Error> {
@@ -90,7 +91,7 @@ impl Slots {
             if !general.is_empty() {
                 info.slot = fit("slots", slots.len(), usize::from(NONE16) - 1)?;
                 let record = slot(&[], general, triggers, has_literals, strings, sets)?;
-                slots.push(Slot { number: info.slot, ..record });
+                slots.push(Slot { number: info.slot, wants: wants(general)?, ..record });
             }
             if let Some(keyed) = self.keyed.get(variable) {
                 info.keyed = fit("slots", slots.len(), usize::from(NONE16) - 1)?;
@@ -101,7 +102,8 @@ impl Slots {
                         all.entry(*pipeline).or_default().extend(matchers);
                     }
                     let number = fit("slots", slots.len(), usize::from(NONE16) - 1)?;
-                    slots.push(Slot { number, ..slot(key, &all, triggers, has_literals, strings, sets)? });
+                    let record = slot(key, &all, triggers, has_literals, strings, sets)?;
+                    slots.push(Slot { number, wants: wants(&all)?, ..record });
                 }
             }
         }
@@ -128,6 +130,6 @@ fn slot(
         triggers: of().fold(0, |bits, triggers| bits | triggers.sets),
         min_len: of().filter_map(|triggers| triggers.always_from).min().unwrap_or(0),
         scans,
-        number: 0,
+        ..Slot::default()
     })
 }

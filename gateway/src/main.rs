@@ -22,6 +22,8 @@ enum Command {
     Serve(commands::serve::Args),
     /// Judge requests without a network
     Check(commands::check::Args),
+    /// Be a device: judge for clients at the other end of a line
+    Device(commands::device::Args),
     /// Measure the backends side by side
     Bench(commands::bench::Args),
     /// Show what a module is and whether it would load
@@ -43,6 +45,10 @@ fn main() -> ExitCode {
             ExitCode::from(EXIT_ERROR)
         }),
         Command::Check(args) => commands::check::run(args),
+        Command::Device(args) => commands::device::run(args).unwrap_or_else(|error| {
+            eprintln!("picket: {}", commands::with_causes(&error));
+            ExitCode::from(EXIT_ERROR)
+        }),
         Command::Bench(args) => commands::bench::run(args),
         Command::Inspect(args) => commands::inspect::run(args),
         Command::Module(args) => commands::module::run(args),

@@ -23,6 +23,8 @@ pub use address::{Address, AddressError};
 pub use error::ClientError;
 pub use info::{DeviceInfo, InstalledInfo};
 use stream::Stream;
+#[cfg(unix)]
+pub use stream::open_serial;
 
 /// How often a request is sent again that has not arrived whole.
 const RESENT: u32 = 3;

@@ -50,6 +50,8 @@ pub use answer::{
 };
 #[cfg(feature = "host")]
 pub use appliance::{Appliance, InstallError, Profile, Shelf};
+#[cfg(all(feature = "std", unix))]
+pub use client::open_serial;
 #[cfg(feature = "std")]
 pub use client::{Address, AddressError, Client, ClientError, DeviceInfo, InstalledInfo, Options};
 pub use device::{BufferTooShort, Device};

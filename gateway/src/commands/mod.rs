@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod check;
+pub mod device;
 pub mod inspect;
 pub mod module;
 #[cfg(feature = "rules")]

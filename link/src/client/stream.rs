@@ -96,6 +96,9 @@ fn left(deadline: Instant) -> io::Result<Duration> {
 }
 
 #[cfg(unix)]
+pub use serial::open_serial;
+
+#[cfg(unix)]
 mod serial {
     use std::fs::File;
     use std::io::{self, Read as _, Write as _};
@@ -112,17 +115,29 @@ mod serial {
     #[derive(Debug)]
     pub(in super::super) struct Serial(File);
 
+    /// Opens a serial line as a device's: reads wait for bytes, and nothing is interpreted.
+    ///
+    /// # Errors
+    /// If there is no such line, or it is none.
+    pub fn open_serial(path: &Path, baud: u32) -> io::Result<File> {
+        open(path, baud, OFlags::empty())
+    }
+
+    fn open(path: &Path, baud: u32, more: OFlags) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC | more;
+        let line = rustix::fs::open(path, flags, Mode::empty())?;
+        let mut settings = termios::tcgetattr(&line)?;
+        settings.make_raw();
+        settings.set_speed(baud)?;
+        termios::tcsetattr(&line, OptionalActions::Now, &settings)?;
+        // What lies about from before is nobody's question or answer.
+        termios::tcflush(&line, QueueSelector::IOFlush)?;
+        Ok(File::from(line))
+    }
+
     impl Serial {
         pub(super) fn open(path: &Path, baud: u32) -> io::Result<Serial> {
-            let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            let line = rustix::fs::open(path, flags, Mode::empty())?;
-            let mut settings = termios::tcgetattr(&line)?;
-            settings.make_raw();
-            settings.set_speed(baud)?;
-            termios::tcsetattr(&line, OptionalActions::Now, &settings)?;
-            // What lies about from before is nobody's answer.
-            termios::tcflush(&line, QueueSelector::IOFlush)?;
-            Ok(Serial(File::from(line)))
+            open(path, baud, OFlags::NONBLOCK).map(Serial)
         }
 
         pub(super) fn read(&mut self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {

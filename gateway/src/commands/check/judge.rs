@@ -1,6 +1,7 @@
 //! Judging exchanges without a network: the chain on a backend, or the engine natively.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use picket::backend::BackendKind;
-use picket_abi::{Match, Octets, Phase, SeqBuf, Setting, TransactionLog};
+use picket_abi::{BodyChunk, Match, Octets, RequestHead, ResponseHead, SeqBuf, Setting, TransactionLog};
 use picket_host::{
     Backend, BodyDecision, Chain, ConfigureBuf, Environment, Filter, HeadDecision, Isolation, Limits, Micros,
     OnFailure, Policy, Reply, ReplyCause, Source, Transaction, inspect,
@@ -146,24 +147,17 @@ impl Judgement {
     }
 }
 
-/// The filter failed: there is no judgement.
+/// The filter failed: there is no judgement. How, and in which phase, in words.
 #[derive(Debug)]
-pub(crate) struct Failed {
-    phase: Phase,
-    error: picket_host::Error,
-}
+pub(crate) struct Failed(pub(crate) String);
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in phase {}", self.error, self.phase.name())
+        f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Failed {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
-    }
-}
+impl std::error::Error for Failed {}
 
 /// How much of a request is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,6 +192,8 @@ pub(crate) struct Setup {
     pub(crate) settings: SeqBuf<Setting<'static>>,
     /// How much of a request is judged.
     pub(crate) extent: Extent,
+    /// Bytes of a body that are shown at once.
+    pub(crate) piece: usize,
 }
 
 impl Setup {
@@ -246,6 +242,7 @@ struct Sandbox {
     filter: Arc<Filter>,
     chain: Chain,
     extent: Extent,
+    piece: usize,
 }
 
 impl Sandbox {
@@ -255,7 +252,8 @@ impl Sandbox {
         let environment = Arc::new(Environment::closed());
         let filter = Filter::load(backend, source, setup.policy(isolation)?, configure, environment)?;
         let filter = Arc::new(filter);
-        Ok(Sandbox { chain: Chain::new(vec![filter.clone()]), filter, extent: setup.extent })
+        let chain = Chain::new(vec![filter.clone()]);
+        Ok(Sandbox { chain, filter, extent: setup.extent, piece: setup.piece })
     }
 }
 
@@ -263,19 +261,14 @@ impl Judge for Sandbox {
     fn judge(&mut self, exchange: &Prepared) -> Result<Judgement, Failed> {
         let start = Instant::now();
         let mut transaction = self.chain.begin();
-        let reply = play(&mut transaction, exchange, self.extent);
-        let log = TransactionLog {
-            status: reply.as_ref().map_or(200, |reply| reply.status),
-            answered_by_filter: reply.is_some(),
-            ..TransactionLog::default()
-        };
-        let report = transaction.finish(&log);
+        let Ok(answered) = play(&mut transaction, exchange, self.extent, self.piece);
+        let report = transaction.finish(&end_of(answered));
         let time = start.elapsed();
         if let Some(failure) = report.failures.first() {
-            return Err(Failed { phase: failure.phase, error: failure.error.clone() });
+            return Err(Failed(format!("{} in phase {}", failure.error, failure.phase.name())));
         }
         Ok(Judgement {
-            answered: reply.map(|reply| reply.status),
+            answered,
             score: report.score(),
             findings: report.matches().map(|(_, found)| Finding::from(found)).collect(),
             fuel: report.fuel.0,
@@ -288,54 +281,153 @@ impl Judge for Sandbox {
     }
 }
 
-fn play(transaction: &mut Transaction, exchange: &Prepared, extent: Extent) -> Option<Reply> {
+/// What a filter says to a phase.
+pub(super) enum Said {
+    /// On with it, changed or not.
+    GoOn,
+    /// On with it, and with another body in the place of the one that follows.
+    BodyReplaced,
+    /// The client is answered instead.
+    Answered {
+        status: u16,
+        /// Whether that was its verdict, and no failure.
+        verdict: bool,
+    },
+}
+
+/// What takes a transaction phase by phase: a chain here, or a device.
+pub(super) trait Phases {
+    type Error;
+
+    fn request_head(&mut self, head: &RequestHead<'_>) -> Result<Said, Self::Error>;
+    fn request_body(&mut self, piece: BodyChunk<'_>) -> Result<Said, Self::Error>;
+    fn response_head(&mut self, head: &ResponseHead<'_>) -> Result<Said, Self::Error>;
+    fn response_body(&mut self, piece: BodyChunk<'_>) -> Result<Said, Self::Error>;
+}
+
+impl Phases for Transaction {
+    type Error = Infallible;
+
+    fn request_head(&mut self, head: &RequestHead<'_>) -> Result<Said, Infallible> {
+        Ok(self.request_head(head).into())
+    }
+
+    fn request_body(&mut self, piece: BodyChunk<'_>) -> Result<Said, Infallible> {
+        Ok(self.request_body(piece.data.bytes(), piece.end).into())
+    }
+
+    fn response_head(&mut self, head: &ResponseHead<'_>) -> Result<Said, Infallible> {
+        Ok(self.response_head(head).into())
+    }
+
+    fn response_body(&mut self, piece: BodyChunk<'_>) -> Result<Said, Infallible> {
+        Ok(self.response_body(piece.data.bytes(), piece.end).into())
+    }
+}
+
+impl From<HeadDecision> for Said {
+    fn from(decision: HeadDecision) -> Self {
+        match decision {
+            HeadDecision::Continue | HeadDecision::Modify { body: None, .. } => Said::GoOn,
+            HeadDecision::Modify { body: Some(_), .. } => Said::BodyReplaced,
+            HeadDecision::Respond(reply) => reply.into(),
+        }
+    }
+}
+
+impl From<BodyDecision> for Said {
+    fn from(decision: BodyDecision) -> Self {
+        match decision {
+            BodyDecision::Continue | BodyDecision::Replace(_) => Said::GoOn,
+            BodyDecision::Respond(reply) => reply.into(),
+        }
+    }
+}
+
+impl From<Reply> for Said {
+    fn from(reply: Reply) -> Self {
+        Said::Answered { status: reply.status, verdict: reply.cause == ReplyCause::Verdict }
+    }
+}
+
+/// Plays an exchange as the gateway would, in pieces of at most `piece` bytes. The status that it was
+/// answered with, if it was.
+pub(super) fn play<P: Phases>(
+    phases: &mut P,
+    exchange: &Prepared,
+    extent: Extent,
+    piece: usize,
+) -> Result<Option<u16>, P::Error> {
     let head = exchange.request_head();
-    match transaction.request_head(&head) {
-        HeadDecision::Respond(reply) => {
+    match phases.request_head(&head)? {
+        Said::Answered { status, verdict } => {
             // Not behind a failure: that filter is out.
-            if extent == Extent::WholeRequest && reply.cause == ReplyCause::Verdict && !head.end {
-                play_body(transaction, exchange.request_body(), extent);
+            if extent == Extent::WholeRequest && verdict && !head.end {
+                play_body(phases, exchange.request_body(), extent, piece)?;
             }
-            return Some(reply);
+            return Ok(Some(status));
         }
         // The filter has put its own body in the place of this one.
-        HeadDecision::Modify { body: Some(_), .. } => {}
-        _ if head.end => {}
-        _ => {
-            if let Some(reply) = play_body(transaction, exchange.request_body(), extent) {
-                return Some(reply);
+        Said::BodyReplaced => {}
+        Said::GoOn if head.end => {}
+        Said::GoOn => {
+            if let Some(status) = play_body(phases, exchange.request_body(), extent, piece)? {
+                return Ok(Some(status));
             }
         }
     }
-    let (head, body) = exchange.response()?;
-    match transaction.response_head(&head) {
-        HeadDecision::Respond(reply) => return Some(reply),
-        HeadDecision::Modify { body: Some(_), .. } => {}
-        _ if head.end => {}
-        _ => {
-            if let BodyDecision::Respond(reply) = transaction.response_body(body, true) {
-                return Some(reply);
+    let Some((head, body)) = exchange.response() else { return Ok(None) };
+    match phases.response_head(&head)? {
+        Said::Answered { status, .. } => return Ok(Some(status)),
+        Said::BodyReplaced => {}
+        Said::GoOn if head.end => {}
+        Said::GoOn => {
+            for chunk in pieces(body, piece) {
+                if let Said::Answered { status, .. } = phases.response_body(chunk)? {
+                    return Ok(Some(status));
+                }
             }
         }
     }
-    None
+    Ok(None)
 }
 
 /// Shows the request's body, in the pieces a guest gets.
-fn play_body(transaction: &mut Transaction, body: &[u8], extent: Extent) -> Option<Reply> {
+fn play_body<P: Phases>(
+    phases: &mut P,
+    body: &[u8],
+    extent: Extent,
+    piece: usize,
+) -> Result<Option<u16>, P::Error> {
     let mut answer = None;
-    let mut pieces = body.chunks(Limits::WAF.chunk_bytes).peekable();
-    while let Some(piece) = pieces.next() {
-        let end = pieces.peek().is_none();
-        if let BodyDecision::Respond(reply) = transaction.request_body(piece, end) {
-            let goes_on = extent == Extent::WholeRequest && reply.cause == ReplyCause::Verdict;
-            answer.get_or_insert(reply);
-            if !goes_on {
+    for chunk in pieces(body, piece) {
+        if let Said::Answered { status, verdict } = phases.request_body(chunk)? {
+            answer.get_or_insert(status);
+            if extent == Extent::UpToAnswer || !verdict {
                 break;
             }
         }
     }
-    answer
+    Ok(answer)
+}
+
+/// A body, which is not empty, in pieces of at most `piece` bytes.
+fn pieces(body: &[u8], piece: usize) -> impl Iterator<Item = BodyChunk<'_>> {
+    let piece = piece.max(1);
+    body.chunks(piece).enumerate().map(move |(n, data)| BodyChunk {
+        offset: (n * piece) as u64,
+        end: n * piece + data.len() == body.len(),
+        data: Octets(data),
+    })
+}
+
+/// The end of an exchange that was answered with that status, or not at all.
+pub(super) fn end_of(answered: Option<u16>) -> TransactionLog {
+    TransactionLog {
+        status: answered.unwrap_or(200),
+        answered_by_filter: answered.is_some(),
+        ..TransactionLog::default()
+    }
 }
 
 #[cfg(feature = "native")]
@@ -344,7 +436,6 @@ mod native {
 
     use anyhow::Context as _;
     use picket_abi::{ActionBuf, BodyChunk, Configure, Octets, OutcomeBuf, RequestHead, Value};
-    use picket_host::Limits;
     use picket_seclang::{Guard, NoServices};
     use picket_waf::{RuleSet, Waf};
 
@@ -354,6 +445,7 @@ mod native {
     pub(super) struct Native {
         engine: Engine,
         extent: Extent,
+        piece: usize,
     }
 
     enum Engine {
@@ -383,7 +475,7 @@ mod native {
                     Engine::SecLang(Box::new(Guard::new(rules, settings, NoServices)))
                 }
             };
-            Ok(Native { engine, extent: setup.extent })
+            Ok(Native { engine, extent: setup.extent, piece: setup.piece })
         }
     }
 
@@ -440,7 +532,7 @@ mod native {
             let body = exchange.request_body();
             let mut offset = 0;
             // The same pieces that a guest gets.
-            for data in body.chunks(Limits::WAF.chunk_bytes) {
+            for data in body.chunks(self.piece) {
                 if answered.is_some() && self.extent == Extent::UpToAnswer {
                     break;
                 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! raw files ─ raw ──┐
-//!                   ├─▶ Exchange ─ judge ─▶ Judgement ─ show ─▶ table | JSON | JSON lines
+//!                   ├─▶ Exchange ─ judge | remote ─▶ Judgement ─ show ─▶ table | JSON | JSON lines
 //! JSON lines ─ lines┘
 //! ```
 
@@ -10,18 +10,23 @@ pub(crate) mod exchange;
 pub(crate) mod judge;
 mod lines;
 pub(crate) mod raw;
+mod remote;
 mod show;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::{self, BufRead, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use picket::config::{RULES_LIMITS, RulesConfig};
 use picket::embedded::Builtin;
 use picket::rules::Rules;
+use picket_abi::{SeqBuf, Setting};
 use picket_host::{Isolation, Limits, Metering};
+use picket_link::Address;
 
 use self::exchange::{Exchange, Prepared};
 pub(crate) use self::judge::Engine;
@@ -50,6 +55,18 @@ pub struct Args {
     /// What judges: a backend, or `native` for the built-in WAF without a sandbox
     #[arg(long, value_name = "BACKEND")]
     backend: Option<Engine>,
+    /// A device judges: `tcp://HOST:PORT` or `serial:/dev/ttyX[@BAUD]`
+    ///
+    /// Where a module, rules or settings are given, the device has them from then on: what differs from
+    /// what it has is transferred. Where none are, it judges with what it has.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "backend")]
+    device: Option<Address>,
+    /// Longest wait for a device's answer, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, requires = "device")]
+    timeout: u64,
+    /// Bytes of a body that are shown at once, at most 16 KiB; a device may take less
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::WAF.chunk_bytes, value_parser = piece)]
+    chunk: usize,
     #[command(flatten)]
     filter: FilterArgs,
     /// Show for each match the value, what changed it, and the part that matched
@@ -108,9 +125,41 @@ impl From<MeteringArg> for Metering {
     }
 }
 
+fn piece(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(bytes @ 1..) if bytes <= Limits::WAF.chunk_bytes => Ok(bytes),
+        _ => Err(format!("not a number from 1 to {}", Limits::WAF.chunk_bytes)),
+    }
+}
+
+/// What a filter is made of, each in the form in which a device takes it. `None` is what was not named.
+pub(crate) struct Parts {
+    pub(crate) module: Option<Vec<u8>>,
+    pub(crate) ruleset: Option<Vec<u8>>,
+    pub(crate) settings: Option<SeqBuf<Setting<'static>>>,
+}
+
 impl FilterArgs {
-    /// Reads the module, unless no engine of these needs one, and the settings.
-    pub(crate) fn setup(&self, engines: &[Engine], explain: bool, extent: Extent) -> anyhow::Result<Setup> {
+    /// Who counts fuel.
+    pub(crate) fn metering(&self) -> Metering {
+        self.metering.into()
+    }
+
+    /// Reads what was named. Rules without a module are for the engine that is meant for them.
+    pub(crate) fn parts(&self, explain: bool) -> anyhow::Result<Parts> {
+        let table = self.settings(explain)?;
+        let rules = self.read_rules()?;
+        let module = match (&self.module, &rules) {
+            (Some(file), _) => Some(std::fs::read(file).with_context(|| file.display().to_string())?),
+            (None, Some(_)) => Some(Builtin::SecLang.module()?.into_owned()),
+            (None, None) => None,
+        };
+        let settings = (!table.is_empty()).then(|| picket::config::settings(&table));
+        Ok(Parts { module, ruleset: rules.map(|rules| rules.blob), settings })
+    }
+
+    /// The settings, as a table of the configuration has them.
+    fn settings(&self, explain: bool) -> anyhow::Result<toml::Table> {
         let mut table = toml::Table::new();
         if let Some(file) = &self.config {
             let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
@@ -125,17 +174,25 @@ impl FilterArgs {
         if explain {
             table.insert("explain".into(), true.into());
         }
+        Ok(table)
+    }
+
+    fn read_rules(&self) -> anyhow::Result<Option<Rules>> {
+        if self.rules.is_empty() {
+            return Ok(None);
+        }
+        let files = self.rules.clone();
+        let config = RulesConfig { files, base: !self.no_base, lenient: self.lenient };
+        let rules = Rules::load(&config)?;
+        rules.remarks.iter().for_each(|remark| eprintln!("{remark}"));
+        Ok(Some(rules))
+    }
+
+    /// Reads the module, unless no engine of these needs one, and the settings.
+    pub(crate) fn setup(&self, engines: &[Engine], explain: bool, extent: Extent) -> anyhow::Result<Setup> {
+        let table = self.settings(explain)?;
         let native_only = !engines.iter().any(|engine| matches!(engine, Engine::Wasm(_)));
-        let rules = match self.rules.is_empty() {
-            true => None,
-            false => {
-                let files = self.rules.clone();
-                let config = RulesConfig { files, base: !self.no_base, lenient: self.lenient };
-                let rules = Rules::load(&config)?;
-                rules.remarks.iter().for_each(|remark| eprintln!("{remark}"));
-                Some(rules)
-            }
-        };
+        let rules = self.read_rules()?;
         let module: Option<Cow<'static, [u8]>> = match &self.module {
             Some(_) if native_only => bail!("--module needs a backend that runs modules"),
             None if rules.is_some() && !native_only => Some(Builtin::SecLang.module()?),
@@ -156,6 +213,7 @@ impl FilterArgs {
             limits,
             settings: picket::config::settings(&table),
             extent,
+            piece: Limits::WAF.chunk_bytes,
         })
     }
 
@@ -201,20 +259,55 @@ impl Tally {
 }
 
 fn check(args: &Args) -> anyhow::Result<Tally> {
-    let engine = match args.backend.or_else(Engine::default_backend) {
-        Some(engine) => engine,
-        None => bail!("this build has no backend"),
-    };
     if !args.jsonl && args.files.is_empty() {
         bail!("no requests: name files, or feed --jsonl");
     }
-    let setup = args.filter.setup(&[engine], args.explain, Extent::WholeRequest)?;
-    let mut judge = setup.judge(engine, Isolation::Fresh)?;
+    let (mut judge, place): (Box<dyn Judge>, _) = match &args.device {
+        Some(address) => {
+            let parts = args.filter.parts(args.explain)?;
+            let timeout = Duration::from_secs(args.timeout);
+            let judge = remote::Remote::new(address.clone(), timeout, parts, args.chunk)?;
+            let info = judge.info();
+            let (backend, metering) = (info.backend.clone(), Some(info.metering.clone()));
+            let place = Place { backend, metering, device: Some(address.to_string()) };
+            (Box::new(judge), place)
+        }
+        None => {
+            let engine = match args.backend.or_else(Engine::default_backend) {
+                Some(engine) => engine,
+                None => bail!("this build has no backend"),
+            };
+            let mut setup = args.filter.setup(&[engine], args.explain, Extent::WholeRequest)?;
+            setup.piece = args.chunk;
+            let metering = matches!(engine, Engine::Wasm(_)).then(|| setup.limits.metering.name().to_owned());
+            let place = Place { backend: engine.name().to_owned(), metering, device: None };
+            (setup.judge(engine, Isolation::Fresh)?, place)
+        }
+    };
     let stdout = io::stdout().lock();
     if args.jsonl {
         return judge_lines(&mut *judge, io::stdin().lock(), stdout, args.explain);
     }
-    judge_files(&mut *judge, engine, args, stdout)
+    judge_files(&mut *judge, &place, args, stdout)
+}
+
+/// Where requests are judged.
+struct Place {
+    /// The engine's name.
+    backend: String,
+    /// Who counts fuel, if anybody does.
+    metering: Option<String>,
+    /// The device's address, if it is on one.
+    device: Option<String>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.device {
+            None => f.write_str(&self.backend),
+            Some(device) => write!(f, "{} at {device}", self.backend),
+        }
+    }
 }
 
 /// Answers each line with a line, at once: whoever feeds them may wait for the answer.
@@ -255,7 +348,7 @@ fn judge_lines(
 
 fn judge_files(
     judge: &mut dyn Judge,
-    engine: Engine,
+    place: &Place,
     args: &Args,
     mut output: impl Write,
 ) -> anyhow::Result<Tally> {
@@ -269,9 +362,9 @@ fn judge_files(
         outcomes.push((name, outcome));
     }
     let text = if args.json {
-        format!("{:#}\n", show::json(engine, args.filter.metering.into(), &outcomes))
+        format!("{:#}\n", show::json(place, &outcomes))
     } else {
-        show::text(engine, &outcomes, args.explain, super::table::colour())
+        show::text(place, &outcomes, args.explain, super::table::colour())
     };
     // A reader that has gone away (`| head`) changes nothing about the verdicts.
     output.write_all(text.as_bytes()).ok();

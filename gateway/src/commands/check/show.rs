@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use picket_host::Metering;
 use serde_json::{Value, json};
 
 use super::super::table::{Align, Paint, Table};
-use super::judge::{Engine, Finding, Judgement};
+use super::Place;
+use super::judge::{Finding, Judgement};
 
 type Outcome = Result<Judgement, String>;
 
@@ -32,7 +32,7 @@ pub(super) fn line(out: &mut Vec<u8>, id: Value, outcome: &Outcome, explain: boo
 }
 
 /// One JSON object over all files.
-pub(super) fn json(engine: Engine, metering: Metering, outcomes: &[(String, Outcome)]) -> Value {
+pub(super) fn json(place: &Place, outcomes: &[(String, Outcome)]) -> Value {
     let requests: Vec<Value> = outcomes
         .iter()
         .map(|(file, outcome)| match outcome {
@@ -46,8 +46,12 @@ pub(super) fn json(engine: Engine, metering: Metering, outcomes: &[(String, Outc
             }
         })
         .collect();
-    let metering = matches!(engine, Engine::Wasm(_)).then(|| metering.name());
-    json!({ "backend": engine.name(), "metering": metering, "requests": requests })
+    let mut all = json!({ "backend": place.backend, "metering": place.metering });
+    if let Some(device) = &place.device {
+        all["device"] = json!(device);
+    }
+    all["requests"] = requests.into();
+    all
 }
 
 fn summary(judgement: &Judgement) -> Value {
@@ -80,7 +84,7 @@ fn findings(judgement: &Judgement) -> Value {
 }
 
 /// For people: a table, and with `explain` what stands behind each match.
-pub(super) fn text(engine: Engine, outcomes: &[(String, Outcome)], explain: bool, colour: bool) -> String {
+pub(super) fn text(place: &Place, outcomes: &[(String, Outcome)], explain: bool, colour: bool) -> String {
     let mut table = Table::new(
         [
             ("request", Align::Left),
@@ -126,7 +130,7 @@ pub(super) fn text(engine: Engine, outcomes: &[(String, Outcome)], explain: bool
         for (file, outcome) in outcomes {
             let Ok(judgement) = outcome else { continue };
             if !judgement.findings.is_empty() {
-                let _infallible = writeln!(out, "\n{file}, on {}", engine.name());
+                let _infallible = writeln!(out, "\n{file}, on {place}");
             }
             for finding in &judgement.findings {
                 explained(&mut out, finding, colour);

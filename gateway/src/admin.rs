@@ -98,6 +98,18 @@ fn filters(gateway: &Gateway) -> serde_json::Value {
             .filter(|(_, count)| *count > 0)
             .map(|(kind, count)| (kind.name().to_owned(), count.into()))
             .collect();
+        let device = loaded.device.as_ref().map(|post| {
+            let info = post.info();
+            json!({
+                "address": post.address().to_string(),
+                "up": post.is_up(),
+                "name": info.as_ref().map(|info| &info.name),
+                "target": info.as_ref().map(|info| &info.target),
+                "backend": info.as_ref().map(|info| &info.backend),
+                "metering": info.as_ref().map(|info| &info.metering),
+                "slots": info.as_ref().map(|info| info.slots),
+            })
+        });
         json!({
             "id": &*metadata.id,
             "name": metadata.name,
@@ -113,6 +125,7 @@ fn filters(gateway: &Gateway) -> serde_json::Value {
             "phases": metadata.phases.iter().map(|phase| phase.name()).collect::<Vec<_>>(),
             "capabilities": metadata.capabilities.iter().map(|capability| capability.name()).collect::<Vec<_>>(),
             "body_window": metadata.body_window,
+            "device": device,
             "live_instances": loaded.filter.live_instances(),
             "counters": {
                 "calls": counters.calls,

@@ -1,5 +1,6 @@
 //! The running gateway: the state that requests are served from, and how it is replaced.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,13 +10,15 @@ use std::{fmt, fs, io};
 use arc_swap::{ArcSwap, Guard};
 use http::{HeaderMap, StatusCode, request};
 use picket_host::{
-    Backend, Chain, ConfigureBuf, Environment, Filter, LoadError, ModuleDigest, Source, StdClock,
+    Backend, Chain, ConfigureBuf, Environment, Filter, LoadError, ModuleDigest, Source, StdClock, attach,
 };
+use picket_link::{Address, ClientError};
 use tower_layer::Layer;
 
 use crate::audit::Audit;
 use crate::backend::BackendKind;
 use crate::config::{Config, FilterConfig, ModuleSource, Upstream, settings};
+use crate::device::{self, Parts, Post};
 use crate::embedded;
 use crate::layer::{ClientInfo, FilterLayer, Options, RequestId, ResponseWindow};
 use crate::metrics::Metrics;
@@ -44,6 +47,8 @@ pub(crate) struct Loaded {
     pub filter: Arc<Filter>,
     /// The ruleset that its module carries.
     pub rules: Option<Arc<RulesInfo>>,
+    /// The line to the device that it runs on, if it does.
+    pub device: Option<Arc<Post>>,
 }
 
 /// The gateway.
@@ -90,6 +95,13 @@ pub enum BuildError {
         /// Why.
         source: LoadError,
     },
+    /// A device is there and does not take what it is to have, or speaks another language.
+    Device {
+        /// The filter.
+        filter: String,
+        /// Why.
+        source: ClientError,
+    },
     /// A backend does not start.
     Backend {
         /// Its name.
@@ -114,7 +126,8 @@ impl fmt::Display for BuildError {
             }
             BuildError::NoBuiltin { filter, .. }
             | BuildError::Rules { filter, .. }
-            | BuildError::Load { filter, .. } => write!(f, "filter `{filter}`"),
+            | BuildError::Load { filter, .. }
+            | BuildError::Device { filter, .. } => write!(f, "filter `{filter}`"),
             BuildError::Backend { backend, .. } => write!(f, "backend `{backend}`"),
             BuildError::Tls { upstream, .. } => write!(f, "upstream `{upstream}`"),
         }
@@ -128,6 +141,7 @@ impl std::error::Error for BuildError {
             BuildError::NoBuiltin { source, .. } => Some(source),
             BuildError::Rules { source, .. } => Some(source),
             BuildError::Load { source, .. } => Some(source),
+            BuildError::Device { source, .. } => Some(source),
             BuildError::Backend { source, .. } => Some(source),
             BuildError::Tls { source, .. } => Some(source),
         }
@@ -271,28 +285,43 @@ impl Gateway {
             })
         };
         let data = wanted.data.as_deref().map(&mut read).transpose()?.unwrap_or_default();
-        let wasm = match &wanted.module {
-            ModuleSource::File(path) => read(path)?.into(),
+        let module = match &wanted.module {
+            ModuleSource::File(path) => Some(read(path)?.into()),
             ModuleSource::Builtin(builtin) => {
                 files.extend(builtin.file().map(Path::to_owned));
-                builtin
-                    .module()
-                    .map_err(|source| BuildError::NoBuiltin { filter: wanted.name.clone(), source })?
+                let module = builtin.module();
+                Some(module.map_err(|source| BuildError::NoBuiltin { filter: wanted.name.clone(), source })?)
             }
+            ModuleSource::OnDevice => None,
         };
+        let refused = |source| BuildError::Rules { filter: wanted.name.clone(), source };
         let mut rules = None;
-        let mut wasm = wasm;
+        let mut blob = Vec::new();
         if let Some(config) = &wanted.rules {
-            let refused = |source| BuildError::Rules { filter: wanted.name.clone(), source };
             let loaded = Rules::load(config).map_err(refused)?;
             for remark in &loaded.remarks {
                 tracing::warn!(filter = %wanted.name, "{remark}");
             }
-            wasm = loaded.bake(&wasm).map_err(refused)?.into();
             let info = RulesInfo::of(&loaded.blob)
                 .map_err(|source| refused(RulesError::Blob { file: config.files[0].clone(), source }))?;
             rules = Some(Arc::new(info));
-            files.extend(loaded.files);
+            files.extend(loaded.files.iter().cloned());
+            blob = loaded.blob;
+        }
+        if let Some(address) = &wanted.device {
+            let named = module.is_some();
+            let settings = settings(&wanted.settings).encoded().to_vec();
+            let parts = Parts {
+                module: module.map(Cow::into_owned),
+                // With its module a filter is named as a whole.
+                ruleset: named.then_some(blob),
+                settings: (named || !settings.is_empty()).then_some(settings),
+            };
+            return self.load_on_device(wanted, address, parts, rules, old);
+        }
+        let mut wasm = module.unwrap_or_default();
+        if wanted.rules.is_some() {
+            wasm = attach(&wasm, &blob).map_err(RulesError::Attach).map_err(refused)?.into();
         }
         let data_digest = ModuleDigest::of(&data);
         let same = old.iter().find(|old| {
@@ -319,7 +348,36 @@ impl Gateway {
             metering = metadata.metering.name(),
             sha256 = %metadata.sha256, bytes = metadata.module_bytes, "filter loaded"
         );
-        Ok(Loaded { config: wanted.clone(), data: data_digest, filter: Arc::new(filter), rules })
+        let filter = Arc::new(filter);
+        Ok(Loaded { config: wanted.clone(), data: data_digest, filter, rules, device: None })
+    }
+
+    fn load_on_device(
+        &self,
+        wanted: &FilterConfig,
+        address: &Address,
+        parts: Parts,
+        rules: Option<Arc<RulesInfo>>,
+        old: &[Loaded],
+    ) -> Result<Loaded, BuildError> {
+        let same = old.iter().find(|old| {
+            old.config == *wanted && old.device.as_ref().is_some_and(|post| *post.parts() == parts)
+        });
+        if let Some(same) = same {
+            return Ok(same.clone());
+        }
+        let services = Services::new(wanted, Arc::clone(&self.store), Arc::clone(&self.metrics));
+        let clock = Arc::clone(&self.clock) as Arc<dyn picket_host::Clock>;
+        let environment = Arc::new(Environment::new(Arc::new(services), clock));
+        let (filter, post) = device::load(&wanted.name, address, parts, wanted.policy, environment)
+            .map_err(|source| BuildError::Device { filter: wanted.name.clone(), source })?;
+        let metadata = filter.metadata();
+        tracing::info!(
+            filter = %metadata.id, name = %metadata.name, version = %metadata.version, device = %address,
+            sha256 = %metadata.sha256, up = post.is_up(), "filter on a device"
+        );
+        let (filter, data) = (Arc::new(filter), ModuleDigest::of(&[]));
+        Ok(Loaded { config: wanted.clone(), data, filter, rules, device: Some(post) })
     }
 
     fn backend(&self, kind: BackendKind) -> Result<Arc<dyn Backend>, BuildError> {

@@ -29,6 +29,7 @@ pub mod layer;
 mod admin;
 mod audit;
 mod demo;
+mod device;
 mod gateway;
 mod logging;
 mod metrics;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use picket_host::Filter;
 
+use crate::device::Post;
 use crate::gateway::State;
 
 /// Bounds of the latency histogram, in microseconds: from what a cached answer takes to what a user
@@ -169,6 +170,12 @@ impl Metrics {
 
         let filters: Vec<&Filter> = state.filters.iter().map(|loaded| &*loaded.filter).collect();
         render_filters(&mut text, &filters);
+        let devices: Vec<(&str, &Post)> = state
+            .filters
+            .iter()
+            .filter_map(|loaded| Some((&**loaded.filter.id(), loaded.device.as_deref()?)))
+            .collect();
+        render_devices(&mut text, &devices);
         text.family("picket_rule_hits_total", "counter", "Matches, by filter and rule.");
         for ((filter, rule), hits) in locked(&self.rules).iter() {
             text.sample("picket_rule_hits_total", &[("filter", filter), ("rule", &rule.to_string())], hits);
@@ -229,6 +236,42 @@ impl Metrics {
         for (route, counts) in routes.iter() {
             let seconds = Seconds(counts.filter_micros.load(Relaxed));
             text.sample("picket_filtering_seconds_total", &[("route", route)], seconds);
+        }
+    }
+}
+
+/// The lines to devices, by the filters that are there.
+fn render_devices(text: &mut Text, devices: &[(&str, &Post)]) {
+    if devices.is_empty() {
+        return;
+    }
+    type Reading = fn(&Post) -> u64;
+    let families: [(&str, &str, &str, Reading); 4] = [
+        ("picket_device_up", "gauge", "Whether there is a session with the device.", |post| {
+            post.is_up().into()
+        }),
+        ("picket_device_sessions_total", "counter", "Sessions that have begun.", |post| {
+            post.sessions.load(Relaxed)
+        }),
+        ("picket_device_failed_sessions_total", "counter", "Attempts to begin one that failed.", |post| {
+            post.failed_sessions.load(Relaxed)
+        }),
+        ("picket_device_lost_total", "counter", "Questions that no answer came to.", |post| {
+            post.lost.load(Relaxed)
+        }),
+    ];
+    for (name, kind, help, reading) in families {
+        text.family(name, kind, help);
+        for (filter, post) in devices {
+            let labels = [("filter", *filter), ("device", &*post.address().to_string())];
+            text.sample(name, &labels, reading(post));
+        }
+    }
+    text.family("picket_device_heap_peak_bytes", "gauge", "The most that the device had allocated.");
+    for (filter, post) in devices {
+        if let Some(peak) = post.status().and_then(|status| status.vitals.heap_peak) {
+            let labels = [("filter", *filter), ("device", &*post.address().to_string())];
+            text.sample("picket_device_heap_peak_bytes", &labels, peak);
         }
     }
 }

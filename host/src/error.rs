@@ -281,6 +281,11 @@ pub enum HostFault {
         /// The engine's own words.
         message: Box<str>,
     },
+    /// The device that runs the filter does not answer.
+    Device {
+        /// How that shows.
+        message: Box<str>,
+    },
     /// A service that has no way to refuse did so.
     Service {
         /// The host function.
@@ -294,6 +299,7 @@ impl fmt::Display for HostFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             HostFault::Engine { message } => write!(f, "the engine failed: {message}"),
+            HostFault::Device { message } => f.write_str(message),
             HostFault::Service { function, status } => {
                 write!(f, "the service behind `{}` failed: {status}", function.name())
             }
@@ -304,11 +310,30 @@ impl fmt::Display for HostFault {
 impl core::error::Error for HostFault {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            HostFault::Engine { .. } => None,
+            HostFault::Engine { .. } | HostFault::Device { .. } => None,
             HostFault::Service { status, .. } => Some(status),
         }
     }
 }
+
+/// A filter failed at another place: another host ran it, and says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteFault {
+    /// Who has to act, in the other host's judgement.
+    pub culprit: Culprit,
+    /// The kind it is counted under.
+    pub kind: FailureKind,
+    /// How, in the other host's words.
+    pub message: Box<str>,
+}
+
+impl fmt::Display for RemoteFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "on its device: {}", self.message)
+    }
+}
+
+impl core::error::Error for RemoteFault {}
 
 /// A filter failed while it was running.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -322,6 +347,8 @@ pub enum Error {
     Guest(GuestFault),
     /// It is not its fault.
     Host(HostFault),
+    /// It failed where it ran, which was not here.
+    Remote(RemoteFault),
 }
 
 impl Error {
@@ -337,6 +364,7 @@ impl Error {
             Error::Guest(GuestFault::ConfigurationRefused { .. }) => Culprit::Configuration,
             Error::Trap(_) | Error::Guest(_) => Culprit::Guest,
             Error::Host(_) => Culprit::Host,
+            Error::Remote(fault) => fault.culprit,
         }
     }
 
@@ -365,6 +393,7 @@ impl Error {
                 GuestFault::ConfigurationRefused { .. } => FailureKind::Configuration,
             },
             Error::Host(_) => FailureKind::Host,
+            Error::Remote(fault) => fault.kind,
         }
     }
 
@@ -374,12 +403,13 @@ impl Error {
             // The policy speaks about the filter. Whether it is its own fault or ours, the request
             // has not been inspected, and that is what the policy is about.
             (
-                Error::Limit(_) | Error::Trap(_) | Error::Guest(_) | Error::Host(_),
+                Error::Limit(_) | Error::Trap(_) | Error::Guest(_) | Error::Host(_) | Error::Remote(_),
                 OnFailure::FailClosed { status },
             ) => Consequence::Answer { status },
-            (Error::Limit(_) | Error::Trap(_) | Error::Guest(_) | Error::Host(_), OnFailure::FailOpen) => {
-                Consequence::GoOnWithout
-            }
+            (
+                Error::Limit(_) | Error::Trap(_) | Error::Guest(_) | Error::Host(_) | Error::Remote(_),
+                OnFailure::FailOpen,
+            ) => Consequence::GoOnWithout,
         }
     }
 }
@@ -391,6 +421,7 @@ impl fmt::Display for Error {
             Error::Trap(trap) => write!(f, "the filter {trap}"),
             Error::Guest(fault) => write!(f, "the filter {fault}"),
             Error::Host(fault) => fmt::Display::fmt(fault, f),
+            Error::Remote(fault) => write!(f, "the filter failed {fault}"),
         }
     }
 }
@@ -402,6 +433,7 @@ impl core::error::Error for Error {
             Error::Trap(trap) => Some(trap),
             Error::Guest(fault) => Some(fault),
             Error::Host(fault) => Some(fault),
+            Error::Remote(fault) => Some(fault),
         }
     }
 }
@@ -421,6 +453,12 @@ impl From<Trap> for Error {
 impl From<GuestFault> for Error {
     fn from(fault: GuestFault) -> Self {
         Error::Guest(fault)
+    }
+}
+
+impl From<RemoteFault> for Error {
+    fn from(fault: RemoteFault) -> Self {
+        Error::Remote(fault)
     }
 }
 

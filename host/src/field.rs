@@ -20,6 +20,11 @@ const RESERVED: [&str; 7] = [
     "trailer",
 ];
 
+/// Whether a header field of that name is the host's own, so that no filter may write it.
+pub fn is_reserved(name: &[u8]) -> bool {
+    RESERVED.into_iter().any(|reserved| name.eq_ignore_ascii_case(reserved.as_bytes()))
+}
+
 /// A field name must be a token ([RFC 9110, 5.6.2]) and not the host's own.
 ///
 /// [RFC 9110, 5.6.2]: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2

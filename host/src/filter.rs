@@ -6,7 +6,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use picket_abi::{AbiVersion, Action, Configure, DecodeError, Octets, PackedSlice, Phase, SeqBuf, Setting};
+use picket_abi::{
+    AbiVersion, Action, CapabilitySet, Configure, DecodeError, Octets, PackedSlice, Phase, SeqBuf, Setting,
+};
 
 use crate::backend::{Backend, CompiledModule};
 use crate::context::{CallContext, guest_text};
@@ -14,7 +16,7 @@ use crate::counters::{Counters, CountersSnapshot};
 use crate::error::{Error, GuestFault, Limit, LoadError};
 use crate::guest::{Guest, Lease, Message};
 use crate::inspect::{check_abi, check_length, inspect};
-use crate::metadata::{Metadata, ModuleDigest};
+use crate::metadata::{Metadata, ModuleDigest, Remote};
 use crate::metering::prepare_known;
 use crate::policy::{Isolation, Policy};
 use crate::services::Environment;
@@ -108,6 +110,7 @@ impl Filter {
                 phases,
                 capabilities,
                 body_window,
+                remote: false,
             },
             policy,
             configuration,
@@ -127,6 +130,43 @@ impl Filter {
         }
         filter.release(first);
         Ok(filter)
+    }
+
+    /// A filter that runs at another place: `module` brings up what speaks to it. Policy, counters and
+    /// reports are those of any filter, and what comes back is checked like a guest's word.
+    pub fn remote(
+        remote: Remote<'_>,
+        module: Box<dyn CompiledModule>,
+        policy: Policy,
+        environment: Arc<Environment>,
+    ) -> Filter {
+        Filter {
+            metadata: Metadata {
+                id: remote.id.into(),
+                name: remote.name.to_string(),
+                version: remote.version.to_string(),
+                kind: String::new(),
+                sha256: remote.sha256,
+                cid: remote.sha256.cid(),
+                loaded_at_us: environment.services.now_us(),
+                module_bytes: remote.module_bytes,
+                compiled_bytes: module.compiled_size(),
+                backend: remote.backend,
+                metering: policy.limits.metering,
+                phases: remote.phases,
+                capabilities: CapabilitySet::EMPTY,
+                body_window: remote.body_window,
+                remote: true,
+            },
+            policy,
+            configuration: ConfigureBuf::default(),
+            configures: false,
+            environment,
+            counters: Counters::default(),
+            idle: Mutex::new(Vec::new()),
+            live: Arc::new(AtomicU32::new(0)),
+            module,
+        }
     }
 
     /// Who the filter is.

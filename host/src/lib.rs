@@ -66,7 +66,10 @@ pub use clock::Clock;
 pub use clock::StdClock;
 pub use context::{CallContext, Stop};
 pub use counters::CountersSnapshot;
-pub use error::{Consequence, Culprit, Error, FailureKind, GuestFault, HostFault, Limit, LoadError, Trap};
+pub use error::{
+    Consequence, Culprit, Error, FailureKind, GuestFault, HostFault, Limit, LoadError, RemoteFault, Trap,
+};
+pub use field::is_reserved;
 pub use filter::{ConfigureBuf, Filter, Source};
 pub use guest_slice::{GuestSlice, OutOfBounds};
 pub use hostcall::{Halt, Signature, ValueType, host_call, signature};
@@ -74,7 +77,7 @@ pub use inspect::{
     ExportInfo, ImportInfo, ManifestInfo, MemoryInfo, ModuleInfo, SectionInfo, TableInfo, inspect,
 };
 pub use limits::{Budget, Fuel, GrowthMeter, Limits, Micros};
-pub use metadata::{Metadata, ModuleDigest};
+pub use metadata::{Metadata, ModuleDigest, Remote};
 #[cfg(feature = "meter")]
 pub use metering::meter_offline;
 pub use metering::{Metering, Trusted, prepare};

@@ -41,6 +41,29 @@ pub struct Metadata {
     pub capabilities: CapabilitySet,
     /// Bytes of a body it wants held back.
     pub body_window: u32,
+    /// Whether it runs at another place, so that its calls wait for a line.
+    pub remote: bool,
+}
+
+/// What is known of a filter that runs at another place: see [`Filter::remote`](crate::Filter::remote).
+#[derive(Clone, Copy, Debug)]
+pub struct Remote<'a> {
+    /// Id within its registry and in every report.
+    pub id: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Its version.
+    pub version: &'a str,
+    /// SHA-256 of its module.
+    pub sha256: ModuleDigest,
+    /// Length of its module, in bytes; 0 where that is not known here.
+    pub module_bytes: usize,
+    /// What is said of where it runs, in the place of a backend's name.
+    pub backend: &'static str,
+    /// Phases it is called for.
+    pub phases: PhaseSet,
+    /// Bytes of a body it wants held back.
+    pub body_window: u32,
 }
 
 /// The SHA-256 of a module. Shown in lower-case hexadecimal.

@@ -28,6 +28,7 @@ use picket_host::{Budget, Fuel, Limits, Micros, Policy, Trusted};
 
 use crate::backend::BackendKind;
 use crate::embedded::Builtin;
+use picket_link::Address;
 
 pub use error::{ConfigError, Problem};
 pub use read::upstream_url;
@@ -182,10 +183,12 @@ pub struct FilterConfig {
     pub name: String,
     /// The module.
     pub module: ModuleSource,
-    /// The backend it runs on.
+    /// The backend it runs on, if that is not a device's.
     pub backend: BackendKind,
     /// Modules that are metered already, by their digests.
     pub trusted: Trusted,
+    /// The device that it runs on, if it is not here.
+    pub device: Option<Address>,
     /// Limits, capabilities, isolation, and what its failure means.
     pub policy: Policy,
     /// The table `config`, handed to the guest as settings.
@@ -207,6 +210,7 @@ impl FilterConfig {
             name: "waf".into(),
             module: ModuleSource::Builtin(Builtin::Waf),
             backend,
+            device: None,
             policy: read::default_policy(),
             trusted: Trusted::NONE,
             settings: toml::Table::new(),
@@ -236,6 +240,9 @@ pub const RULES_LIMITS: Limits = Limits {
     ..Limits::WAF
 };
 
+/// What one question to a device may take, with the wait for its turn: lines are slow, and there is one.
+pub const DEVICE_DEADLINE: Micros = Micros::from_millis(1_000);
+
 /// Rules in SecLang.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RulesConfig {
@@ -255,6 +262,8 @@ pub enum ModuleSource {
     Builtin(Builtin),
     /// A file.
     File(PathBuf),
+    /// Whatever the filter's device has installed.
+    OnDevice,
 }
 
 /// An ordered list of filters.

@@ -14,9 +14,9 @@ use toml::de::{DeTable, DeValue};
 use super::error::ConfigError;
 use super::reader::{Entry, Reader, Section};
 use super::{
-    AuditFormat, AuditSink, ChainConfig, Config, DEFAULT_LISTEN, FilterConfig, HostPattern, KvLimits,
-    Listener, LogConfig, LogFormat, ModuleSource, RULES_LIMITS, Route, RulesConfig, TlsFiles, Upstream,
-    UpstreamHttp2,
+    AuditFormat, AuditSink, ChainConfig, Config, DEFAULT_LISTEN, DEVICE_DEADLINE, FilterConfig, HostPattern,
+    KvLimits, Listener, LogConfig, LogFormat, ModuleSource, RULES_LIMITS, Route, RulesConfig, TlsFiles,
+    Upstream, UpstreamHttp2,
 };
 use crate::backend::BackendKind;
 use crate::embedded::Builtin;
@@ -300,13 +300,16 @@ fn filter(name: &str, mut section: Section<'_>, base: &Path) -> Option<FilterCon
     };
     let (base_rules, lenient) = (switch("base", true), switch("lenient", false));
     let rules = rules.map(|files| RulesConfig { files, base: base_rules, lenient });
-    let entry = match &rules {
-        // Rules need an engine, and there is one that is meant for them.
-        Some(_) => section.entry("module"),
-        None => section.required("module"),
+    let device_entry = section.entry("device");
+    let device = device_entry.as_ref().and_then(|entry| entry.parsed());
+    let entry = match (&rules, &device_entry) {
+        // Rules need an engine, and there is one that is meant for them. A device has what it has.
+        (Some(_), _) | (_, Some(_)) => section.entry("module"),
+        (None, None) => section.required("module"),
     };
     let module = match entry {
-        None => rules.is_some().then_some(ModuleSource::Builtin(Builtin::SecLang)),
+        None if rules.is_some() => Some(ModuleSource::Builtin(Builtin::SecLang)),
+        None => device_entry.is_some().then_some(ModuleSource::OnDevice),
         Some(entry) => entry.text().and_then(|text| {
             if let Some(builtin) = Builtin::ALL.into_iter().find(|builtin| builtin.name() == text) {
                 return Some(ModuleSource::Builtin(builtin));
@@ -329,7 +332,21 @@ fn filter(name: &str, mut section: Section<'_>, base: &Path) -> Option<FilterCon
         }
     };
 
+    if device_entry.is_some() {
+        for key in
+            ["backend", "capabilities", "isolation", "max_idle", "data", "fetch_hosts", "fetch_timeout"]
+        {
+            if let Some(entry) = section.entry(key) {
+                entry.problem("has no meaning with `device`: the device decides");
+            }
+        }
+    }
+
     let mut policy = if rules.is_some() { rules_policy() } else { default_policy() };
+    if device_entry.is_some() {
+        policy.limits.call.deadline = policy.limits.call.deadline.max(DEVICE_DEADLINE);
+        policy.capabilities = CapabilitySet::EMPTY;
+    }
     if let Some(entry) = section.entry("limits") {
         set(&mut policy.limits, limits(&entry));
     }
@@ -409,10 +426,15 @@ fn filter(name: &str, mut section: Section<'_>, base: &Path) -> Option<FilterCon
     let mut fetch_timeout = Duration::from_secs(5);
     set_time(&mut fetch_timeout, &mut section, "fetch_timeout");
     section.finish();
+    // What was written and is none must not turn the filter into one that runs here.
+    if device_entry.is_some() && device.is_none() {
+        return None;
+    }
     Some(FilterConfig {
         name: name.to_owned(),
         module: module?,
         backend: backend?,
+        device,
         policy,
         trusted,
         settings,

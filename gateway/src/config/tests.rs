@@ -294,7 +294,28 @@ fn is_plain_default(key: &str) -> bool {
             | "backend"
             | "fetch_hosts"
             | "fetch_timeout"
+            | "device"
             | "body_window"
             | "limits"
     ) || key.starts_with("limits = {")
+}
+
+#[test]
+fn a_filter_on_a_device_needs_no_module_and_takes_no_backend() {
+    let config =
+        Config::parse(&format!("{MINIMAL}[filter.box]\ndevice = 'tcp://10.0.0.7:7700'\n"), "picket.toml");
+    let filter = &config.unwrap().filters[0];
+    assert_eq!(filter.device, Some("tcp://10.0.0.7:7700".parse().unwrap()));
+    assert_eq!(filter.module, ModuleSource::OnDevice);
+    assert_eq!(filter.policy.limits.call.deadline, DEVICE_DEADLINE);
+    assert_eq!(filter.policy.on_failure, OnFailure::FailClosed { status: 503 });
+
+    let text = "[filter.box]\ndevice = 'serial:/dev/ttyS0@9600'\nmodule = 'builtin:waf'\nlimits = { time = '50ms' }\n";
+    let config = Config::parse(&format!("{MINIMAL}{text}"), "picket.toml").unwrap();
+    assert_eq!(config.filters[0].module, ModuleSource::Builtin(Builtin::Waf));
+    assert_eq!(config.filters[0].policy.limits.call.deadline, Micros::from_millis(50));
+
+    let errors = errors_of("[filter.box]\ndevice = 'tcp://10.0.0.7'\nisolation = 'pooled'\n");
+    assert!(errors.contains("filter.box.device") && errors.contains("the port is missing"), "{errors}");
+    assert!(errors.contains("filter.box.isolation: has no meaning with `device`"), "{errors}");
 }

@@ -179,7 +179,11 @@ impl Exchange {
 
     /// Runs a phase; `None` if the exchange is over.
     fn phase<R>(&self, phase: impl FnOnce(&mut Transaction) -> R) -> Option<R> {
-        let run = || self.state().transaction.as_mut().map(phase);
+        self.perhaps_blocking(|| self.state().transaction.as_mut().map(phase))
+    }
+
+    /// Runs something in which a filter may wait.
+    fn perhaps_blocking<R>(&self, run: impl FnOnce() -> R) -> R {
         let can_block = || {
             tokio::runtime::Handle::try_current()
                 .is_ok_and(|runtime| runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread)
@@ -268,7 +272,7 @@ impl Exchange {
             response_bytes: self.response_bytes.load(Ordering::Relaxed),
             duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
         };
-        let report = transaction.finish(&log);
+        let report = self.perhaps_blocking(|| transaction.finish(&log));
         let Some(observer) = &self.observer else { return };
         observer.finished(&Summary {
             request_id: &self.subject.request_id,

@@ -15,7 +15,7 @@
 //! - `Content-Length` follows what the filters do to a body, or is removed.
 //! - Bodies are inspected as they are transferred: a compressed one (`Content-Encoding`) is shown
 //!   to the filters compressed. Trailers pass uninspected.
-//! - Filters run on the task that polls. A chain that may call out (`http_fetch`) runs in
+//! - Filters run on the task that polls. A chain that may wait (`http_fetch`, a device) runs in
 //!   [`tokio::task::block_in_place`] where the runtime has more than one thread.
 //!
 //! The layer needs no gateway. What it is to know of the client it finds in the request's

@@ -66,10 +66,10 @@ impl FilterLayer {
     pub fn with_options(chain: Chain, options: Options) -> Self {
         let window =
             options.body_window.unwrap_or_else(|| DEFAULT_WINDOW.max(chain.body_window() as usize)) as u64;
-        let blocking = chain
-            .filters()
-            .iter()
-            .any(|filter| filter.metadata().capabilities.contains(picket_abi::Capability::HttpFetch));
+        let blocking =
+            chain.filters().iter().map(|filter| filter.metadata()).any(|filter| {
+                filter.remote || filter.capabilities.contains(picket_abi::Capability::HttpFetch)
+            });
         FilterLayer { shared: Arc::new(Shared { chain, options, window, blocking }) }
     }
 }

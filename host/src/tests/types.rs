@@ -2,7 +2,7 @@ use alloc::vec::Vec;
 
 use crate::{
     Consequence, Culprit, Error, FailureKind, Fuel, GuestFault, HostFault, Limit, LoadError, ModuleDigest,
-    OnFailure, Trap, start_as_export,
+    OnFailure, RemoteFault, Trap, start_as_export,
 };
 
 #[test]
@@ -13,7 +13,7 @@ fn errors_stay_small() {
 
 #[test]
 fn every_failure_has_an_owner_a_kind_and_a_consequence() {
-    let cases: [(Error, Culprit, FailureKind); 5] = [
+    let cases: [(Error, Culprit, FailureKind); 7] = [
         (Limit::Fuel { limit: Fuel(1) }.into(), Culprit::Limit, FailureKind::Fuel),
         (Trap::Unreachable.into(), Culprit::Guest, FailureKind::Trap),
         (GuestFault::ReservedHeader { name: "connection" }.into(), Culprit::Guest, FailureKind::Header),
@@ -23,6 +23,12 @@ fn every_failure_has_an_owner_a_kind_and_a_consequence() {
             FailureKind::Configuration,
         ),
         (HostFault::Engine { message: "?".into() }.into(), Culprit::Host, FailureKind::Host),
+        (HostFault::Device { message: "gone".into() }.into(), Culprit::Host, FailureKind::Host),
+        (
+            RemoteFault { culprit: Culprit::Limit, kind: FailureKind::Fuel, message: "?".into() }.into(),
+            Culprit::Limit,
+            FailureKind::Fuel,
+        ),
     ];
     for (error, culprit, kind) in cases {
         assert_eq!((error.culprit(), error.kind()), (culprit, kind), "{error}");

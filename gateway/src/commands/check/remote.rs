@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use picket_abi::{BodyChunk, RequestHead, ResponseHead};
-use picket_link::{Address, Cause, Client, ClientError, Decision, DeviceInfo, Failure, Judged, Options, PhaseMessage};
+use picket_link::{
+    Address, Cause, Client, ClientError, Decision, DeviceInfo, Failure, Judged, Options, PhaseMessage,
+};
 
 use super::Parts;
 use super::exchange::Prepared;

@@ -381,6 +381,8 @@ impl Client {
         let stream = self.stream.as_mut().ok_or(ClientError::NoSession)?;
         self.answer.clear();
         let mut due = 0_u32;
+        // A frame of this answer was damaged, or one is missing.
+        let mut damaged = false;
         let mut buffer = [0; 4096];
         loop {
             while !self.read.is_empty() {
@@ -391,8 +393,11 @@ impl Client {
                 }
                 let frame = match self.receiver.frame() {
                     None => continue,
-                    Some(Err(_)) => return Ok(Arrived::Garbage),
                     Some(Ok(frame)) => frame,
+                    Some(Err(_)) => {
+                        damaged = true;
+                        continue;
+                    }
                 };
                 if frame.sequence == UNASKED && frame.kind == Kind::Last {
                     return Ok(Arrived::Garbage);
@@ -401,26 +406,50 @@ impl Client {
                 if frame.sequence != self.sequence || frame.kind == Kind::Request {
                     continue;
                 }
-                if u32::from(frame.part) != due {
-                    return Ok(Arrived::Garbage);
+                // A hello that was sent twice is answered twice.
+                if frame.part == 0 {
+                    self.answer.clear();
+                    (due, damaged) = (0, false);
                 }
-                let limit = self.options.max_answer;
-                if self.answer.len() + frame.payload.len() > limit as usize {
-                    return Err(ClientError::AnswerTooLong { limit });
+                if u32::from(frame.part) == due {
+                    let limit = self.options.max_answer;
+                    if self.answer.len() + frame.payload.len() > limit as usize {
+                        return Err(ClientError::AnswerTooLong { limit });
+                    }
+                    self.answer.extend_from_slice(frame.payload);
+                    due += 1;
+                } else {
+                    damaged = true;
                 }
-                self.answer.extend_from_slice(frame.payload);
-                due += 1;
-                if frame.kind == Kind::Last {
-                    return Ok(Arrived::Answer);
+                match (frame.kind, damaged) {
+                    (Kind::Last, false) => return Ok(Arrived::Answer),
+                    (Kind::Last, true) => return Ok(Arrived::Garbage),
+                    _ => {}
                 }
             }
-            match stream.read(&mut buffer, deadline) {
+            if Instant::now() >= deadline {
+                return Err(ClientError::Timeout { waited: timeout });
+            }
+            let silent = Instant::now() + stream.silence();
+            match stream.read(&mut buffer, silent.min(deadline)) {
                 Ok(0) => return Err(ClientError::Closed),
                 Ok(count) => self.read.extend_from_slice(&buffer[..count]),
-                Err(source) if source.kind() == io::ErrorKind::TimedOut => {
+                Err(source) if source.kind() != io::ErrorKind::TimedOut => {
+                    return Err(ClientError::Line { source });
+                }
+                Err(_) if Instant::now() >= deadline => {
                     return Err(ClientError::Timeout { waited: timeout });
                 }
-                Err(source) => return Err(ClientError::Line { source }),
+                // An answer comes in one go: the end of this one is lost.
+                Err(_) if damaged || due > 0 || self.receiver.pending() > 0 => {
+                    self.receiver.clear();
+                    return Ok(Arrived::Garbage);
+                }
+                // The end of the request may be. To a device that is at work on it this says nothing.
+                Err(_) => {
+                    let end = stream.write(&[DELIMITER], deadline);
+                    end.map_err(|source| ClientError::Line { source })?;
+                }
             }
         }
     }

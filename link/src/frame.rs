@@ -137,6 +137,11 @@ impl<B: AsMut<[u8]> + AsRef<[u8]>> Receiver<B> {
         Some(open(encoded).ok_or(Fault::Garbled))
     }
 
+    /// Bytes that have arrived of a frame whose end has not.
+    pub fn pending(&self) -> usize {
+        if self.complete { 0 } else { self.len }
+    }
+
     /// Forgets what has arrived of a frame.
     pub fn clear(&mut self) {
         self.len = 0;

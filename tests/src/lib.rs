@@ -10,11 +10,13 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+mod device;
 mod engines;
 mod gateway;
 mod guests;
 mod upstream;
 
+pub use device::DeviceProcess;
 pub use engines::{Engine, backends, engines, sandboxes};
 pub use gateway::{Folder, Gateway, GatewayOptions, WAIT, binary};
 pub use guests::{guest_module, workspace};

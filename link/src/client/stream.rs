@@ -42,6 +42,16 @@ impl Stream {
         }
     }
 
+    /// How long nothing comes before a delimiter is taken for lost. What stands between two ends of a
+    /// TCP connection loses nothing, but a packet may have to be sent again.
+    pub(super) const fn silence(&self) -> Duration {
+        match self {
+            Stream::Tcp(_) => Duration::from_millis(1_000),
+            #[cfg(unix)]
+            Stream::Serial(_) => Duration::from_millis(200),
+        }
+    }
+
     /// Reads what is there, and waits for something until `deadline`. Nothing is the end of the line.
     pub(super) fn read(&mut self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
         loop {

@@ -1,6 +1,7 @@
 //! The real binary on loopback, with real clients before it and a real upstream behind it.
 
 mod cli;
+mod device;
 mod failures;
 mod operations;
 mod protocol;
@@ -48,6 +49,15 @@ impl Config {
     fn filter(mut self, name: &str, guest: &str, backend: &str, lines: &str) -> Config {
         let module = guest_module(guest);
         self.filters.push_str(&filter(name, &module.display().to_string(), backend, lines));
+        self.names.push(format!("{name:?}"));
+        self
+    }
+
+    /// Appends a filter on a device, with further lines of its section.
+    fn device(mut self, name: &str, address: &str, lines: &str) -> Config {
+        self.filters.push_str(&format!(
+            "[filter.{name}]\ndevice = {address:?}\nlimits = {{ time = \"20s\", setup_time = \"20s\" }}\n{lines}\n"
+        ));
         self.names.push(format!("{name:?}"));
         self
     }

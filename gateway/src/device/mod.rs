@@ -20,7 +20,8 @@ use std::time::Duration;
 
 use picket_abi::{Phase, PhaseSet};
 use picket_host::{
-    Budget, CallContext, CompiledModule, Environment, Error, Filter, Instance, ModuleDigest, Policy, Remote,
+    Budget, CallContext, CompiledModule, Environment, Error, Filter, Instance, Metering, ModuleDigest,
+    Policy, Remote,
 };
 use picket_link::{Address, ClientError, Sha256};
 
@@ -48,7 +49,7 @@ pub(crate) fn load(
     id: &str,
     address: &Address,
     parts: Parts,
-    policy: Policy,
+    mut policy: Policy,
     environment: Arc<Environment>,
 ) -> Result<(Filter, Arc<Post>), ClientError> {
     let wanted = parts.module.as_deref().map(Sha256::of);
@@ -58,6 +59,9 @@ pub(crate) fn load(
     let info = post.info();
     let installed = info.as_ref().and_then(|info| info.filter.as_ref());
     let (name, version) = installed.map_or((id, ""), |filter| (&filter.name, &filter.version));
+    if info.as_ref().is_some_and(|info| info.metering == Metering::Native.name()) {
+        policy.limits.metering = Metering::Native;
+    }
     let sha256 = wanted.or(installed.map(|filter| filter.module)).unwrap_or_default();
     let remote = Remote {
         id,

@@ -27,7 +27,10 @@ pub(crate) struct Post {
     address: Address,
     parts: Parts,
     state: Mutex<State>,
+    /// Wakes those who wait for their turn, or for a slot.
     changed: Condvar,
+    /// Wakes the thread that looks after the line.
+    alarm: Condvar,
     /// Sessions that have begun.
     pub sessions: AtomicU64,
     /// Attempts to begin one that failed.
@@ -44,6 +47,8 @@ struct State {
     slots: Vec<bool>,
     info: Option<Arc<DeviceInfo>>,
     status: Option<Status>,
+    /// When the device was last heard.
+    heard: Instant,
     closed: bool,
 }
 
@@ -121,9 +126,11 @@ impl Post {
                 slots: Vec::new(),
                 info: None,
                 status: None,
+                heard: Instant::now(),
                 closed: false,
             }),
             changed: Condvar::new(),
+            alarm: Condvar::new(),
             sessions: AtomicU64::new(0),
             failed_sessions: AtomicU64::new(0),
             lost: AtomicU64::new(0),
@@ -172,7 +179,7 @@ impl Post {
     /// Nobody needs the line any more.
     pub(super) fn close(&self) {
         self.state().closed = true;
-        self.changed.notify_all();
+        self.alarm.notify_all();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -181,7 +188,7 @@ impl Post {
     }
 
     fn wait<'s>(&self, state: MutexGuard<'s, State>, time: Duration) -> MutexGuard<'s, State> {
-        self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
+        wait_for(&self.changed, state, time)
     }
 
     /// Takes a free slot of the device.
@@ -269,9 +276,14 @@ impl Post {
     /// Puts the client back; a session that has ended is begun anew by the thread.
     fn hang_up(&self, client: Box<Client>) {
         let mut state = self.state();
-        state.line = if client.is_connected() { Line::Idle(client) } else { Line::Connecting };
+        let over = !client.is_connected();
+        state.line = if over { Line::Connecting } else { Line::Idle(client) };
+        state.heard = Instant::now();
         drop(state);
         self.changed.notify_all();
+        if over {
+            self.alarm.notify_all();
+        }
     }
 
     fn down(&self, error: &str) -> Error {
@@ -288,6 +300,7 @@ impl Post {
                 state.session += 1;
                 state.slots = vec![false; usize::from(client.info().slots)];
                 state.info = Some(Arc::new(client.info().clone()));
+                state.heard = Instant::now();
                 state.line = Line::Idle(Box::new(client));
                 Ok(())
             }
@@ -325,24 +338,22 @@ impl Post {
             }
             match &state.line {
                 Line::Down { .. } => {
-                    let state = self.wait(state, backoff);
-                    if state.closed {
+                    if wait_for(&self.alarm, state, backoff).closed {
                         return;
                     }
-                    drop(state);
                     backoff = (backoff * 2).min(BACKOFF.1);
                 }
                 Line::Connecting => drop(state),
                 Line::Idle(_) | Line::Busy => {
-                    let session = state.session;
-                    let asked = self.lost.load(Relaxed);
-                    let state = self.wait(state, PING);
-                    let quiet = matches!(state.line, Line::Idle(_))
-                        && state.session == session
-                        && self.lost.load(Relaxed) == asked;
-                    drop(state);
-                    if quiet {
+                    let silent = state.heard.elapsed();
+                    if silent < PING {
+                        drop(wait_for(&self.alarm, state, PING - silent));
+                    } else if let Line::Idle(_) = state.line {
+                        drop(state);
                         self.ping();
+                    } else {
+                        // Whoever speaks now has a deadline.
+                        drop(wait_for(&self.alarm, state, PING));
                     }
                     continue;
                 }
@@ -391,6 +402,10 @@ fn is_absence(error: &ClientError) -> bool {
             | ClientError::NoSession
             | ClientError::AnswerLost
     )
+}
+
+fn wait_for<'s>(what: &Condvar, state: MutexGuard<'s, State>, time: Duration) -> MutexGuard<'s, State> {
+    what.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
 }
 
 fn device_fault(message: String) -> Error {

@@ -33,6 +33,7 @@ fn client(chain: &Chain) -> Client {
         let (mut input, mut output) = (vec![0; BUFFERS.0], vec![0; BUFFERS.1]);
         let mut device = Device::new(appliance, &mut input, &mut output).unwrap();
         let (stream, _): (TcpStream, _) = listener.accept().unwrap();
+        stream.set_nodelay(true).unwrap();
         // Until the client hangs up.
         let _ = device.serve(&mut Line(stream));
     });

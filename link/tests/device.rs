@@ -176,6 +176,60 @@ fn buffers_that_hold_no_frame_are_refused() {
     assert!(served(Judge::default(), MIN_BUFFER, MIN_BUFFER, hello(1000)).len() == 1);
 }
 
+#[cfg(feature = "async")]
+#[test]
+fn an_executor_is_answered_the_same() {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    /// A line on which every read has to be waited for once.
+    struct Waiting(Memory, bool);
+
+    impl embedded_io::ErrorType for Waiting {
+        type Error = std::convert::Infallible;
+    }
+
+    impl embedded_io_async::Read for Waiting {
+        async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error> {
+            std::future::poll_fn(|_| {
+                self.1 = !self.1;
+                if self.1 { Poll::Pending } else { Poll::Ready(()) }
+            })
+            .await;
+            embedded_io::Read::read(&mut self.0, buf)
+        }
+    }
+
+    impl embedded_io_async::Write for Waiting {
+        async fn write(&mut self, buf: &[u8]) -> Result<usize, Self::Error> {
+            embedded_io::Write::write(&mut self.0, buf)
+        }
+
+        async fn flush(&mut self) -> Result<(), Self::Error> {
+            Ok(())
+        }
+    }
+
+    let requests = [vec![7; 40], vec![0], hello(1000), frame(2, &head("/evil")), frame(3, &log(0))].concat();
+    let expected = served(Judge::with_reply(700), 128, 64, requests.clone());
+    let mut memory = Memory::new(requests);
+    memory.piece = 11;
+    let mut line = Waiting(memory, false);
+    let (mut input, mut output) = ([0; 128], [0; 64]);
+    let mut device = Device::new(Judge::with_reply(700), &mut input, &mut output).unwrap();
+    let mut waits = 0;
+    {
+        let mut serving = pin!(device.serve_async(&mut line));
+        let mut context = Context::from_waker(Waker::noop());
+        while serving.as_mut().poll(&mut context).is_pending() {
+            waits += 1;
+        }
+    }
+    assert!(waits > 5, "{waits}");
+    assert_eq!(answers(&line.0.output), expected);
+    assert_eq!(expected.len(), 4);
+}
+
 /// The answers to a transfer's requests, behind the hello.
 fn transferred(requests: &[Request<'_>]) -> Vec<Vec<u8>> {
     let mut bytes = hello(1000);

@@ -174,6 +174,8 @@ fn doc() -> Result<(), Failure> {
 fn test() -> Result<(), Failure> {
     // The wire without the feature that everything else in the workspace turns on.
     Cargo::new(["test", "--package", "picket-abi"]).run()?;
+    // The same for a device, and with what nothing else in the workspace turns on.
+    Cargo::new(["test", "--package", "picket-link", "--features", "async"]).run()?;
     Cargo::new(["test", "--workspace"]).run()
 }
 

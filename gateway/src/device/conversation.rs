@@ -305,27 +305,13 @@ fn fields(phase: Phase, message: &[u8]) -> Seq<'_, Header<'_>> {
 /// What makes `new` of `old`: for each name whose values differ, all of them. The order between fields
 /// of different names means nothing in HTTP. Fields that frame a message stay the host's.
 fn operations(old: Seq<'_, Header<'_>>, new: Seq<'_, Header<'_>>) -> SeqBuf<HeaderOp<'static>> {
-    fn by_name<'a>(fields: Seq<'a, Header<'a>>) -> (Vec<Vec<u8>>, HashMap<Vec<u8>, Vec<Header<'a>>>) {
-        let (mut order, mut values) = (Vec::new(), HashMap::<_, Vec<_>>::new());
-        for field in fields.iter().filter(|field| !is_reserved(&field.name)) {
-            let name = field.name.to_ascii_lowercase();
-            values.entry(name.clone()).or_insert_with(|| {
-                order.push(name);
-                Vec::new()
-            });
-            if let Some(values) = values.get_mut(&field.name.to_ascii_lowercase()) {
-                values.push(field);
-            }
-        }
-        (order, values)
-    }
-    let ((old_order, old), (new_order, new)) = (by_name(old), by_name(new));
+    let (old, new) = (ByName::of(old), ByName::of(new));
     let mut operations = SeqBuf::new();
-    for name in old_order.iter().filter(|name| !new.contains_key(*name)) {
+    for name in old.names.iter().filter(|name| new.fields(name).is_empty()) {
         operations.push(HeaderOp::Remove(Octets(name)));
     }
-    for name in &new_order {
-        let (before, after) = (old.get(name).map_or(&[][..], Vec::as_slice), new[name].as_slice());
+    for name in &new.names {
+        let (before, after) = (old.fields(name), new.fields(name));
         if before.iter().map(|field| field.value).eq(after.iter().map(|field| field.value)) {
             continue;
         }
@@ -334,6 +320,31 @@ fn operations(old: Seq<'_, Header<'_>>, new: Seq<'_, Header<'_>>) -> SeqBuf<Head
         }
     }
     operations
+}
+
+/// Header fields by their names in lower case, which are listed as they first came. Without those that
+/// no filter may write.
+struct ByName<'a> {
+    names: Vec<Vec<u8>>,
+    fields: HashMap<Vec<u8>, Vec<Header<'a>>>,
+}
+
+impl<'a> ByName<'a> {
+    fn of(list: Seq<'a, Header<'a>>) -> Self {
+        let mut by_name = ByName { names: Vec::new(), fields: HashMap::new() };
+        for field in list.iter().filter(|field| !is_reserved(&field.name)) {
+            let name = field.name.to_ascii_lowercase();
+            if !by_name.fields.contains_key(&name) {
+                by_name.names.push(name.clone());
+            }
+            by_name.fields.entry(name).or_default().push(field);
+        }
+        by_name
+    }
+
+    fn fields(&self, name: &[u8]) -> &[Header<'a>] {
+        self.fields.get(name).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// A failure on the device, in the host's terms.

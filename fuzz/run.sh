@@ -19,6 +19,7 @@ case $target in
     # Made of choices, not of text: comparing their bytes tells nothing and costs much, and short ones say little.
     regex | scan_phrases | rules | folding) build=--no-trace-compares options=-len_control=0 ;;
     ruleset_load) options=-len_control=0 ;;
+    link) options=-max_len=4096 ;;
 esac
 mkdir -p "corpus/$target"
 # Nothing here has unsafe code, so there is no sanitizer, and no nightly compiler to need one.

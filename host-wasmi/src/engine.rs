@@ -2,12 +2,13 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use picket_host::abi::HostFn;
 use picket_host::meter::{EXPORT_START, UNCOUNTED_BYTES, UNCOUNTED_FRAMES};
 use picket_host::{
-    Backend, Budget, CallContext, CompiledModule, Error, Instance, Limits, LoadError, Metering,
-    start_as_export,
+    Backend, Budget, CallContext, CompiledModule, Error, InPlace, Instance, Limits, LoadError, Metering,
+    data_in_place, start_as_export,
 };
 use wasmi::{CompilationMode, Config, CustomFuelCosts, Engine, Linker, Module};
 
@@ -31,6 +32,7 @@ const BYTES_COPIED_PER_FUEL: u32 = 64;
 pub struct WasmiBackend {
     loader: Option<Loader>,
     lazy: bool,
+    image: Option<&'static [u8]>,
 }
 
 /// Makes a module of its bytes; see [`WasmiBackend::with_loader`].
@@ -40,7 +42,7 @@ impl WasmiBackend {
     /// The interpreter.
     #[cfg(feature = "validate")]
     pub const fn new() -> Self {
-        WasmiBackend { loader: None, lazy: false }
+        WasmiBackend { loader: None, lazy: false, image: None }
     }
 
     /// The interpreter with a loader of the embedder's, for builds without a validator.
@@ -49,7 +51,7 @@ impl WasmiBackend {
     /// answers for it that it is given valid modules only. `picket_host` without `validate` passes
     /// none that the embedder's own list of digests does not name.
     pub const fn with_loader(loader: Loader) -> Self {
-        WasmiBackend { loader: Some(loader), lazy: false }
+        WasmiBackend { loader: Some(loader), lazy: false, image: None }
     }
 
     /// Translates each function when it is first called: memory goes to the code that runs, and the
@@ -57,6 +59,13 @@ impl WasmiBackend {
     #[must_use]
     pub const fn lazy(self) -> Self {
         WasmiBackend { lazy: true, ..self }
+    }
+
+    /// With a module that lies in memory for good, such as flash: its data are written from there to
+    /// each new instance, where wasmi would keep a copy of them.
+    #[must_use]
+    pub const fn with_image(self, image: &'static [u8]) -> Self {
+        WasmiBackend { image: Some(image), ..self }
     }
 
     fn load(&self, engine: &Engine, wasm: &[u8]) -> Result<Module, LoadError> {
@@ -117,17 +126,24 @@ impl Backend for WasmiBackend {
         }
         if limits.metering == Metering::Canonical {
             define_meter(&mut linker).map_err(LoadError::engine)?;
-            let module = self.load(&engine, wasm)?;
+            let image = self.image.filter(|image| *image == wasm);
+            let (module, data) = match image.and_then(|image| Some((image, data_in_place(image)?))) {
+                None => (self.load(&engine, wasm)?, Vec::new()),
+                Some((image, InPlace { wasm, segments })) => {
+                    let data = segments.into_iter().map(|(address, bytes)| (address, &image[bytes]));
+                    (self.load(&engine, &wasm)?, data.collect())
+                }
+            };
             let meter = Meter::of(&module, limits)?;
             let start = module.get_export(EXPORT_START).map(|_| EXPORT_START.into());
-            return Ok(Box::new(WasmiModule { engine, linker, module, start, meter: Some(meter) }));
+            return Ok(Box::new(WasmiModule { engine, linker, module, start, meter: Some(meter), data }));
         }
         // wasmi would run a start function in one go; as an export it can be stopped.
         let (module, start) = match start_as_export(wasm) {
             Some((rewritten, name)) => (self.load(&engine, &rewritten)?, Some(name)),
             None => (self.load(&engine, wasm)?, None),
         };
-        Ok(Box::new(WasmiModule { engine, linker, module, start, meter: None }))
+        Ok(Box::new(WasmiModule { engine, linker, module, start, meter: None, data: Vec::new() }))
     }
 }
 
@@ -139,12 +155,15 @@ struct WasmiModule {
     start: Option<String>,
     /// Under canonical metering.
     meter: Option<Meter>,
+    /// Written to each new instance: address and bytes.
+    data: Vec<(u32, &'static [u8])>,
 }
 
 impl CompiledModule for WasmiModule {
     fn instantiate(&self, context: CallContext, budget: &Budget) -> Result<Box<dyn Instance>, Error> {
-        let WasmiModule { engine, linker, module, start, meter } = self;
+        let WasmiModule { engine, linker, module, start, meter, data } = self;
         let mut instance = WasmiInstance::new(engine, linker, module, *meter, context, budget)?;
+        instance.place(data)?;
         if let Some(start) = start {
             instance.start(start)?;
         }

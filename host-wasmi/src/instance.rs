@@ -1,7 +1,7 @@
 //! One instance and its calls.
 
 use picket_host::abi::{EXPORT_ABI, EXPORT_INPUT, EXPORT_MEMORY, Phase};
-use picket_host::{Budget, CallContext, Error, Fuel, Instance, Stop};
+use picket_host::{Budget, CallContext, Error, Fuel, Instance, Stop, Trap};
 use wasmi::{Engine, Linker, Memory, Module, Store, TypedFunc, TypedResumableCall, WasmParams, WasmResults};
 
 use crate::error::stop;
@@ -59,6 +59,18 @@ impl WasmiInstance {
             None => Metering::Native(fuel),
         };
         Ok(WasmiInstance { store, instance, memory, input: None, phases: Default::default(), metering })
+    }
+
+    /// Writes data that the module has been relieved of.
+    pub(crate) fn place(&mut self, data: &[(u32, &[u8])]) -> Result<(), Error> {
+        let memory = self.memory_mut();
+        for (address, bytes) in data {
+            let begin = *address as usize;
+            let place = memory.get_mut(begin..begin.saturating_add(bytes.len()));
+            // As in the specification: an active segment that does not fit traps.
+            place.ok_or(Trap::MemoryOutOfBounds)?.copy_from_slice(bytes);
+        }
+        Ok(())
     }
 
     /// Runs the start function, which is the export `name`, within what the instance came up with.

@@ -82,7 +82,13 @@ impl Filter {
         check_length(source.wasm.len(), &policy)?;
         let digest = ModuleDigest::of(source.wasm);
         let mut info = inspect(source.wasm)?;
-        let metered = environment.trusted.contains(&digest) && info.take_metering();
+        let trusted = environment.trusted.contains(&digest);
+        // What nobody has validated must not get to an engine that does not either.
+        #[cfg(not(feature = "validate"))]
+        if !trusted {
+            return Err(LoadError::NotMetered { digest });
+        }
+        let metered = trusted && info.take_metering();
         info.check(&policy)?;
         let module =
             backend.compile(&prepare_known(source.wasm, &policy.limits, metered)?, &policy.limits)?;

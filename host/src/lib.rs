@@ -43,6 +43,7 @@ mod inspect;
 mod limits;
 mod metadata;
 mod metering;
+mod place;
 mod policy;
 mod registry;
 mod report;
@@ -81,6 +82,7 @@ pub use metadata::{Metadata, ModuleDigest, Remote};
 #[cfg(feature = "meter")]
 pub use metering::meter_offline;
 pub use metering::{Metering, Trusted, prepare};
+pub use place::{InPlace, data_in_place};
 pub use policy::{Isolation, OnFailure, Policy};
 pub use registry::{Registry, RegistryError};
 pub use report::{BodyDecision, FailureRecord, FilterVerdict, HeadDecision, Reply, ReplyCause, Report};

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::process::{Cargo, Failure, workspace};
+use crate::segments;
 use crate::toolchain::{self, GUEST};
 
 /// Package and file name of each guest.
@@ -21,7 +22,7 @@ const GUESTS: [(&str, &str); 5] = [
 const APPLIANCE: (&str, &str) = ("picket-waf-appliance", "picket_waf_appliance.wasm");
 const APPLIANCE_FLAGS: [&str; 5] = [
     "-Clink-arg=--page-size=1",
-    "-Clink-arg=-zstack-size=4096",
+    "-Clink-arg=-zstack-size=8192",
     "-Ctarget-feature=+bulk-memory",
     "-Zunstable-options",
     "-Cpanic=immediate-abort",
@@ -81,7 +82,11 @@ pub fn build() -> Result<Vec<Module>, Failure> {
         .iter()
         .map(|(_, file)| (build.join(GUEST).join("guest"), file))
         .chain([(small.join(GUEST).join("guest-small"), &APPLIANCE.1)])
-        .map(|(built, file)| put(&built.join(file), &folder.join(file)))
+        .map(|(built, file)| {
+            let from = built.join(file);
+            let module = fs::read(&from).map_err(|error| cannot("read", &from, &error))?;
+            put(segments::longest_last(&module).unwrap_or(module), &folder.join(file))
+        })
         .collect()
 }
 
@@ -133,8 +138,7 @@ fn portable_paths(further: &[&str]) -> String {
 
 /// Puts a module where it belongs, in one step: a gateway may be watching the file. One that has
 /// not changed is left alone, so that nothing is built or reloaded for it.
-fn put(from: &Path, to: &Path) -> Result<Module, Failure> {
-    let module = fs::read(from).map_err(|error| cannot("read", from, &error))?;
+fn put(module: Vec<u8>, to: &Path) -> Result<Module, Failure> {
     if fs::read(to).ok().as_ref() != Some(&module) {
         let beside = to.with_extension(format!("{}.new", std::process::id()));
         fs::write(&beside, &module).map_err(|error| cannot("write", &beside, &error))?;

@@ -8,8 +8,10 @@
 //! 2. **A missing piece is added or named.** A target or component that is missing is added with
 //!    rustup; where that cannot be done, the message says what is missing and what was tried.
 mod arm;
+mod firmware;
 mod guests;
 mod process;
+mod segments;
 mod steps;
 mod targets;
 mod toolchain;
@@ -28,6 +30,10 @@ usage: cargo xtask <task>
   arm                 build the gateway for an ARM box: wasmi alone, static
   arm test            the same, and run it emulated
   targets             the same module and cases on every target, in one table
+  firmware build      build the image for a Cortex-M7 board
+  firmware test       run it in QEMU: the conformance cases, hostile modules, its figures
+  firmware size       flash, RAM, instructions
+  firmware record     the same, written to firmware/figures.toml
   test                everything that CI checks
   test --list         the names of its steps
   test STEP...        only those steps, in the order of the list";
@@ -38,6 +44,7 @@ fn main() -> ExitCode {
     let done = match args.as_slice() {
         ["guests"] => guests::build().map(|modules| print!("{}", guests::table(&modules))),
         ["build"] => build(),
+        ["firmware", task] => firmware::run(task),
         ["serve", "--", args @ ..] | ["serve", args @ ..] => serve(args),
         ["arm"] => arm::build().map(|_| ()),
         ["arm", "test"] => arm::test(),

@@ -21,7 +21,7 @@ impl Filter for Guard {
         if !config.data.is_empty() {
             return Err(ConfigError::new("this edition has its rules built in and takes no others"));
         }
-        let rules = RuleSet::from_trusted(picket_waf_rules::BUILTIN)
+        let rules = RuleSet::from_trusted(picket_waf_rules::COMPACT)
             .map_err(|_| ConfigError::new("the built-in rules are damaged"))?;
         let mut waf =
             Waf::configure(rules, config).map_err(|_| ConfigError::new("a setting is not understood"))?;
@@ -46,7 +46,7 @@ picket_guest::export! {
         phases: [request_head, request_body],
         body_window: 65536,
         input: 4096,
-        heap: 6 * 1024,
+        heap: 14 * 1024,
         panic: silent,
     }
 }

@@ -18,8 +18,8 @@ const MAX_FLAGS: usize = 31;
 /// Most byte sets that one pattern asks for.
 const NEEDS_OF_A_PATTERN: usize = 3;
 
-pub(crate) fn emit(mut source: Source) -> Result<Compiled, Error> {
-    let mut emitter = Emitter::default();
+pub(crate) fn emit(mut source: Source, dense_rows: usize) -> Result<Compiled, Error> {
+    let mut emitter = Emitter { dense_rows, ..Emitter::default() };
     emitter.node(0, None)?;
     // Structural checks come first, so that the engine finds them without a search.
     for structural in [true, false] {
@@ -74,6 +74,7 @@ struct Pattern {
 
 #[derive(Default)]
 struct Emitter {
+    dense_rows: usize,
     strings: Vec<u8>,
     interned: HashMap<String, (u32, u16)>,
     rules: Vec<u8>,
@@ -409,7 +410,7 @@ impl Emitter {
             pattern_records.extend(mask.to_le_bytes());
         }
 
-        let prefilter = prefilter::build(&self.literals)?;
+        let prefilter = prefilter::build(&self.literals, self.dense_rows)?;
         let structural: u16 = fit("structural checks", self.structural, usize::from(u16::MAX))?;
         let meta = [prefilter.classes, prefilter.hot, prefilter.dense_len, structural, prefilter.loud]
             .into_iter()

@@ -9,8 +9,6 @@ use crate::error::{Error, fit};
 /// What clean traffic looks like. The states in which it spends its time are dense rows, the others
 /// lists: the choice changes nothing but speed and size.
 pub(crate) const CLEAN: &str = include_str!("clean.txt");
-/// Most dense rows.
-const DENSE_ROWS: usize = 184;
 
 /// The sections of the sweep.
 pub(crate) struct Sections {
@@ -38,14 +36,14 @@ struct State {
 }
 
 /// Builds the automaton of `literals` (in lower case), each with the outputs that finding it gives.
-pub(crate) fn build(literals: &BTreeMap<Vec<u8>, Vec<u16>>) -> Result<Sections, Error> {
+pub(crate) fn build(literals: &BTreeMap<Vec<u8>, Vec<u16>>, dense_rows: usize) -> Result<Sections, Error> {
     let classes = Classes::new(literals)?;
     let mut literals = literals.clone();
     // A `%` never reaches the automaton: what waits for one hangs on the escape.
     let escaped = Some(literals.remove(&b"%"[..]).unwrap_or_default());
     let states = automaton(&literals, &classes);
 
-    let is_dense = dense_states(&states, &classes);
+    let is_dense = dense_states(&states, &classes, dense_rows);
     // Dense states without outputs, dense states with outputs, sparse states without and with.
     let rank = |state: usize| match (is_dense[state], states[state].outputs.is_empty()) {
         (true, true) => 0,
@@ -140,7 +138,7 @@ fn step(states: &[State], mut state: usize, class: u8) -> usize {
 }
 
 /// Which states are dense: the root, and where clean traffic comes by most often.
-fn dense_states(states: &[State], classes: &Classes) -> Vec<bool> {
+fn dense_states(states: &[State], classes: &Classes, dense_rows: usize) -> Vec<bool> {
     let mut visits = vec![0usize; states.len()];
     let mut state = 0;
     for &byte in CLEAN.as_bytes() {
@@ -151,7 +149,7 @@ fn dense_states(states: &[State], classes: &Classes) -> Vec<bool> {
     let mut order: Vec<usize> = (0..states.len()).filter(|&state| visits[state] > 0).collect();
     order.sort_by_key(|&state| (std::cmp::Reverse(visits[state]), state));
     let mut dense = vec![false; states.len()];
-    for state in order.into_iter().take(DENSE_ROWS) {
+    for state in order.into_iter().take(dense_rows) {
         dense[state] = true;
     }
     dense

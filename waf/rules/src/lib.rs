@@ -8,3 +8,6 @@
 
 /// The built-in ruleset, for [`RuleSet::from_trusted`](https://docs.rs/picket-waf).
 pub static BUILTIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/builtin.blob"));
+
+/// The same rules with the same verdicts in less room, for boards.
+pub static COMPACT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/compact.blob"));

@@ -1,0 +1,100 @@
+//! The firmware: built for a Cortex-M7, run in QEMU.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::guests;
+use crate::process::{Cargo, Failure, workspace};
+use crate::toolchain::{BOARD, ensure_sources, ensure_target};
+
+const QEMU: &str = "qemu-system-arm";
+/// Its package in Debian.
+const QEMU_PACKAGE: &str = "qemu-system-arm";
+
+/// Does `cargo xtask firmware <task>`.
+pub fn run(task: &str) -> Result<(), Failure> {
+    match task {
+        "build" => build().map(|_| ()),
+        "test" | "size" | "record" => {
+            ensure_qemu()?;
+            let built = build()?;
+            board(&[task.as_ref(), workspace(), &built.image, &built.open_image, &guests::appliance_module()])
+        }
+        other => Err(Failure::new(format!("firmware {other}: build, test, size, record are the tasks"))),
+    }
+}
+
+struct Built {
+    /// Takes no module but its own.
+    image: PathBuf,
+    /// Validates and meters modules that come over the line.
+    open_image: PathBuf,
+}
+
+/// Builds the module, meters it, and builds both images around it.
+fn build() -> Result<Built, Failure> {
+    ensure_target(BOARD)?;
+    ensure_sources()?;
+    guests::build()?;
+    let module = guests::appliance_module();
+    let metered = module.with_extension("metered.wasm");
+    board(&["meter".as_ref(), &module, &metered])?;
+    Ok(Built { image: image("", &metered)?, open_image: image("validate", &metered)? })
+}
+
+/// Builds an image with a core library for size and without the texts of panics: with those of the
+/// toolchain it is half as large again.
+fn image(features: &str, module: &Path) -> Result<PathBuf, Failure> {
+    let folder =
+        workspace().join("target/firmware").join(if features.is_empty() { "trusted" } else { features });
+    println!(
+        "firmware ({}) for {BOARD}",
+        if features.is_empty() { "trusted modules only" } else { features }
+    );
+    Cargo::new([
+        "build",
+        "--quiet",
+        "--release",
+        "--manifest-path",
+        "firmware/Cargo.toml",
+        "--target",
+        BOARD,
+    ])
+    .args(["--features", features])
+    .args(["--target-dir".as_ref(), folder.as_os_str()])
+    .args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=optimize_for_size"])
+    .env("RUSTC_BOOTSTRAP", "1")
+    .env("PICKET_BOARD_MODULE", module)
+    .env_remove("CARGO_ENCODED_RUSTFLAGS")
+    .env("RUSTFLAGS", "-Zunstable-options -Cpanic=immediate-abort")
+    .run()?;
+    Ok(folder.join(BOARD).join("release/picket-firmware"))
+}
+
+/// Runs the tests' own program.
+fn board(args: &[&Path]) -> Result<(), Failure> {
+    Cargo::new(["run", "--quiet", "--release", "--package", "picket-board-tests", "--"])
+        .args(args.iter().map(|arg| arg.as_os_str()))
+        .run()
+}
+
+/// Makes sure that there is a QEMU for Arm boards.
+fn ensure_qemu() -> Result<(), Failure> {
+    let there = || Command::new(QEMU).arg("--version").output().is_ok_and(|output| output.status.success());
+    if there() {
+        return Ok(());
+    }
+    eprintln!("{QEMU} is missing; installing Debian's package {QEMU_PACKAGE}.");
+    for args in [&["update"][..], &["install", "--yes", "--no-install-recommends", QEMU_PACKAGE]] {
+        // A failed update may still leave lists that know the package.
+        let _status = Command::new("apt-get").args(args).status();
+    }
+    if there() {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "{QEMU} is needed to run the firmware and could not be installed: `apt-get install {QEMU_PACKAGE}` \
+         needs Debian or a relative of it, the rights of root, and a network. Install it as your system \
+         installs QEMU for Arm."
+    )))
+}

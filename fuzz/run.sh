@@ -16,12 +16,13 @@ case $target in
     seclang_parse) dict=seclang ;;
     engine) dict=http ;;
     differential) dict=http build="--no-trace-compares --features ${FUZZ_FEATURES:-differential}" ;;
+    meter) build="--no-trace-compares --features meter" options=-len_control=0 ;;
     # Made of choices, not of text: comparing their bytes tells nothing and costs much, and short ones say little.
     regex | scan_phrases | rules | folding) build=--no-trace-compares options=-len_control=0 ;;
     ruleset_load) options=-len_control=0 ;;
     link) options=-max_len=4096 ;;
 esac
-mkdir -p "corpus/$target"
+mkdir -p "corpus/$target" "seeds/$target"
 # Nothing here has unsafe code, so there is no sanitizer, and no nightly compiler to need one.
 exec cargo fuzz run -s none --fuzz-dir . $build "$target" "corpus/$target" "seeds/$target" -- \
     -max_total_time="$seconds" -timeout=5 -rss_limit_mb=1024 ${dict:+"-dict=dictionaries/$dict.dict"} $options "$@"

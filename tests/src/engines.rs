@@ -7,7 +7,7 @@ use picket_abi::{ActionBuf, BodyChunk, Configure, Octets, OutcomeBuf, RequestHea
 use picket_conformance::{
     Answer, Judgement, Request, RuleMatch, Sandbox, header_buf, pairs, request_head, settings_buf,
 };
-use picket_host::{Backend, Isolation, Limits};
+use picket_host::{Backend, Isolation, Limits, Metering};
 use picket_host_wasmi::WasmiBackend;
 use picket_host_wasmtime::WasmtimeBackend;
 use picket_waf::{RuleSet, Waf};
@@ -117,11 +117,23 @@ pub fn backends() -> &'static [Box<dyn Backend>] {
 /// # Panics
 /// If it does not load.
 pub fn sandboxes(module: &Path, settings: &SeqBuf<Setting<'static>>) -> Vec<Sandbox> {
+    sandboxes_metered(module, settings, Metering::Canonical)
+}
+
+/// As [`sandboxes`], with that mode of metering.
+///
+/// # Panics
+/// As [`sandboxes`].
+pub fn sandboxes_metered(
+    module: &Path,
+    settings: &SeqBuf<Setting<'static>>,
+    metering: Metering,
+) -> Vec<Sandbox> {
     let wasm = std::fs::read(module).unwrap_or_else(|error| panic!("{}: {error}", module.display()));
     let mut lanes = Vec::new();
     for backend in backends() {
         for isolation in [Isolation::Fresh, Isolation::Pooled { max_idle: 1 }] {
-            let lane = Sandbox::load(&**backend, &wasm, settings, isolation);
+            let lane = Sandbox::load_metered(&**backend, &wasm, settings, isolation, metering);
             lanes.push(lane.unwrap_or_else(|error| {
                 panic!("{}: {} {isolation:?}: {error}", module.display(), backend.name())
             }));

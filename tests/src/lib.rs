@@ -17,7 +17,7 @@ mod guests;
 mod upstream;
 
 pub use device::DeviceProcess;
-pub use engines::{Engine, backends, engines, sandboxes};
+pub use engines::{Engine, backends, engines, sandboxes, sandboxes_metered};
 pub use gateway::{Folder, Gateway, GatewayOptions, WAIT, binary};
 pub use guests::{guest_module, workspace};
 pub use picket_conformance::{

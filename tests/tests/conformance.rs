@@ -1,7 +1,10 @@
 //! Every case of `cases/*.toml` over every engine: the same verdict everywhere, and the expected one.
 
 use picket_abi::Value;
-use picket_tests::{Case, Engine, Judgement, engines, load_cases, workspace};
+use picket_host::Metering;
+use picket_tests::{
+    Case, Engine, Judgement, engines, guest_module, load_cases, sandboxes_metered, settings_buf, workspace,
+};
 
 /// Failures that are shown; beyond that, the rest are counted.
 const SHOWN: usize = 25;
@@ -121,6 +124,23 @@ fn fuel_is_the_same_on_every_backend() {
                 })
                 .collect();
             assert!(fuel[0].1 > 0 && fuel[0].1 == fuel[1].1, "{}: {}: {fuel:?}", case.family, case.name);
+        }
+    }
+}
+
+#[test]
+fn fuel_is_what_wasmtime_counts_by_itself() {
+    let settings = settings_buf(&[]);
+    let module = guest_module("picket_waf_guest");
+    let canonical = sandboxes_metered(&module, &settings, Metering::Canonical);
+    let native = sandboxes_metered(&module, &settings, Metering::Native);
+    let cases = cases();
+    for (canonical, native) in
+        canonical.iter().zip(&native).filter(|(lane, _)| lane.name().starts_with("wasmtime"))
+    {
+        for case in &cases {
+            let (ours, theirs) = (canonical.judge(&case.request), native.judge(&case.request));
+            assert_eq!(ours, theirs, "{}: {}: {}", canonical.name(), case.family, case.name);
         }
     }
 }

@@ -96,7 +96,7 @@ fn guests() -> Result<(), Failure> {
 
 /// Package and features of each no_std build. Alone, because cargo unites the features of what is
 /// built together, and dev-dependencies hide gaps.
-const BOARD_BUILDS: [(&str, &str); 16] = [
+const BOARD_BUILDS: [(&str, &str); 19] = [
     ("picket-abi", ""),
     ("picket-abi", "alloc"),
     ("picket-abi", "defmt"),
@@ -107,6 +107,9 @@ const BOARD_BUILDS: [(&str, &str); 16] = [
     ("picket-seclang", ""),
     ("picket-host", ""),
     ("picket-host", "validate"),
+    ("picket-host", "meter"),
+    ("picket-meter", ""),
+    ("picket-meter", "pass"),
     ("picket-host-wasmi", ""),
     ("picket-host-wasmi", "validate"),
     ("picket-link", ""),
@@ -181,5 +184,6 @@ fn test() -> Result<(), Failure> {
 
 fn bench() -> Result<(), Failure> {
     // `cargo test` runs each benchmark once, and in the profile that is built already.
-    Cargo::new(["test", "--package", "picket-tests", "--benches"]).run()
+    Cargo::new(["test", "--package", "picket-tests", "--benches"]).run()?;
+    Cargo::new(["test", "--package", "picket-fuel-oracle", "--benches"]).run()
 }

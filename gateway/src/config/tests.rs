@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use picket_abi::Capability;
-use picket_host::{Fuel, Isolation, Limits, Micros, OnFailure};
+use picket_host::{Fuel, Isolation, Limits, Metering, Micros, ModuleDigest, OnFailure, Trusted};
 
 use super::*;
 
@@ -87,6 +87,8 @@ capabilities = ["kv", "http_fetch"]
 fetch_hosts = ["API.example.org:8080"]
 fetch_timeout = "100ms"
 on_failure = "fail-closed"
+metering = "native"
+trusted = ["00000000000000000000000000000000000000000000000000000000000000fF"]
 failure_status = 500
 data = "rules.blob"
 
@@ -127,6 +129,11 @@ chain = "none"
     assert_eq!((limits.memory_bytes, limits.instances), (1 << 20, 7));
     assert_eq!(limits.chunk_bytes, Limits::EDGE_FUNCTION.chunk_bytes);
     assert_eq!(waf.policy.isolation, Isolation::Pooled { max_idle: 5 });
+    assert_eq!((limits.metering, own.policy.limits.metering), (Metering::Native, Metering::Canonical));
+    let mut digest = [0; 32];
+    digest[31] = 0xff;
+    assert!(waf.trusted.contains(&ModuleDigest::from_bytes(digest)));
+    assert_eq!(own.trusted, Trusted::NONE);
     assert_eq!(waf.policy.on_failure, OnFailure::FailClosed { status: 500 });
     assert_eq!(own.policy.on_failure, OnFailure::FailOpen);
     assert!(waf.policy.capabilities.contains(Capability::HttpFetch));
@@ -226,6 +233,8 @@ fn values_that_cannot_be_are_refused() {
         ("[filter.f]\nmodule = 'f'\nlimits = { memory = '1KiB' }\n", "1024 bytes are not between"),
         ("[filter.f]\nmodule = 'f'\ncapabilities = ['filesystem']\n", "unknown value `filesystem`"),
         ("[filter.f]\nmodule = 'f'\nisolation = 'none'\n", "unknown value `none`"),
+        ("[filter.f]\nmodule = 'f'\nmetering = 'canonic'\n", "unknown value `canonic`"),
+        ("[filter.f]\nmodule = 'f'\ntrusted = ['abc']\n", "not a SHA-256 in hexadecimal"),
         ("[filter.f]\nmodule = 'f'\nmax_idle = 3\n", "only means something with"),
         ("[filter.f]\nmodule = 'f'\non_failure = 'fail-open'\nfailure_status = 500\n", "has no meaning with"),
         ("[filter.f]\nmodule = 'f'\nfailure_status = 200\n", "200 is not between 400 and 599"),

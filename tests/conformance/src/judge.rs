@@ -8,7 +8,7 @@ use picket_abi::{
 };
 use picket_host::{
     Backend, BodyDecision, Chain, ConfigureBuf, Environment, Filter, HeadDecision, Isolation, LoadError,
-    Micros, ModuleDigest, Policy, Source,
+    Metering, Micros, ModuleDigest, Policy, Source,
 };
 
 use crate::cases::Request;
@@ -110,11 +110,27 @@ impl Sandbox {
         settings: &SeqBuf<Setting<'static>>,
         isolation: Isolation,
     ) -> Result<Sandbox, LoadError> {
+        Self::load_metered(backend, wasm, settings, isolation, Metering::Canonical)
+    }
+
+    /// As [`load`](Self::load), with that mode of metering.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_metered(
+        backend: &dyn Backend,
+        wasm: &[u8],
+        settings: &SeqBuf<Setting<'static>>,
+        isolation: Isolation,
+        metering: Metering,
+    ) -> Result<Sandbox, LoadError> {
+        let mut policy = policy(isolation);
+        policy.limits.metering = metering;
         let instances = if isolation == Isolation::Fresh { "fresh" } else { "pooled" };
         let configure = ConfigureBuf { settings: settings.clone(), data: Vec::new() };
         let source = Source { id: "filter", wasm };
         let environment = Arc::new(Environment::closed());
-        let filter = Arc::new(Filter::load(backend, source, policy(isolation), configure, environment)?);
+        let filter = Arc::new(Filter::load(backend, source, policy, configure, environment)?);
         Ok(Sandbox {
             name: format!("{} {instances}", backend.name()),
             chain: Chain::new(vec![filter.clone()]),

@@ -11,10 +11,12 @@
 //! Modules import nothing, or functions that do nothing; every function is exported and called by name.
 #![forbid(unsafe_code)]
 
+mod cost;
 mod generate;
 mod lanes;
 mod wasmi_lane;
 mod wasmtime_lane;
 
+pub use cost::{Counting, Guest, on_wasmi, on_wasmtime};
 pub use generate::{arguments, module, small};
 pub use lanes::{Call, Ending, Lane, Limits, Outcome, Prepared};

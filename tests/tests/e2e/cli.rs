@@ -212,7 +212,7 @@ fn bench_measures_every_backend() {
     let output = picket(&["bench", "--module", &waf(), "--rounds", "2", "--json"]).output().unwrap();
     assert_exit(&output, 0);
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(json["rounds"], 2);
+    assert_eq!((&json["rounds"], &json["metering"]), (&json!(2), &json!("canonical")));
     let lanes = json["lanes"].as_array().unwrap();
     let names: Vec<_> = lanes
         .iter()
@@ -232,11 +232,52 @@ fn bench_measures_every_backend() {
             assert_eq!(request["blocked"], attack, "{request}");
         }
     }
+    // Canonical fuel is the same on every backend.
+    for instances in ["fresh", "pooled"] {
+        let fuel = |backend: &str| -> Vec<u64> {
+            let lane = lanes.iter().find(|lane| lane["backend"] == backend && lane["instances"] == instances);
+            let requests = lane.unwrap()["requests"].as_array().unwrap();
+            requests.iter().map(|request| request["fuel"].as_u64().unwrap()).collect()
+        };
+        assert_eq!(fuel("wasmi"), fuel("wasmtime"), "{instances}");
+    }
+    let native = ["bench", "--module", &waf(), "--rounds", "1", "--json", "--metering", "native"];
+    let output = picket(&native).output().unwrap();
+    assert_exit(&output, 0);
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["metering"], "native");
     // With the built-in WAF beside, and as a table.
     let output = picket(&["bench", "--backend", "native", "--rounds", "1"]).output().unwrap();
     assert_exit(&output, 0);
     assert!(text(&output.stdout).contains("requests/s"), "{}", text(&output.stdout));
     assert!(text(&output.stderr).contains("lanes"), "progress is shown");
+}
+
+#[test]
+fn module_meter_writes_what_a_host_makes_at_load() {
+    let folder = Folder::new();
+    let metered = folder.path().join("metered.wasm");
+    let metered = metered.to_str().unwrap();
+    let output = picket(&["module", "meter", &waf(), "-o", metered, "--json"]).output().unwrap();
+    assert_exit(&output, 0);
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let written = std::fs::read(metered).unwrap();
+    let source = std::fs::read(waf()).unwrap();
+    let expected =
+        picket_host::prepare(&source, &picket_host::Limits::WAF, &picket_host::Trusted::NONE).unwrap();
+    assert!(written == *expected, "the file is what a host runs");
+    assert_eq!(json["sha256"], picket_host::ModuleDigest::of(&written).to_string());
+    assert_eq!((&json["bytes"], &json["source_bytes"]), (&json!(written.len()), &json!(source.len())));
+    assert!(json["functions"].as_u64() > json["counted_frames"].as_u64());
+
+    // Nobody takes it for metered because it looks so, and nothing meters it twice.
+    let output = picket(&["inspect", metered]).output().unwrap();
+    assert_exit(&output, 1);
+    assert!(text(&output.stdout).contains("reserved for metering"), "{}", text(&output.stdout));
+    let again = picket(&["module", "meter", metered, "-o", metered]).output().unwrap();
+    assert_exit(&again, 2);
+    assert!(text(&again.stderr).contains("reserved"), "{}", text(&again.stderr));
+    assert!(std::fs::read(metered).unwrap() == written, "a refused module writes nothing");
 }
 
 #[test]

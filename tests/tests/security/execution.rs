@@ -2,10 +2,13 @@
 
 use picket_host::abi::{HostFn, HostStatus, PackedSlice};
 use picket_host::{
-    Budget, Chain, Error, Fuel, GuestFault, HeadDecision, HostFault, Limit, LoadError, Micros, Policy, Trap,
+    Budget, Chain, Error, Fuel, GuestFault, HeadDecision, HostFault, Limit, LoadError, Metering, Micros,
+    Policy, Trap,
 };
 
-use crate::stage::{assert_attack, assert_refused, assert_serves, attack, backends, filter, policy, serve};
+use crate::stage::{
+    assert_attack, assert_refused, assert_serves, attack, backends, filter, metered_both_ways, policy, serve,
+};
 
 /// So much that only the clock can stop a guest.
 const AMPLE: Fuel = Fuel(1 << 50);
@@ -41,15 +44,19 @@ fn fuel_that_is_used_up_is_reported_as_used() {
     let limit = Fuel(300_000);
     let policy = with_call(|call| call.fuel = limit);
     for backend in backends() {
-        let chain = Chain::new(vec![filter(backend, "endless_loop", policy)]);
-        let (_, report) = serve(&chain, &attack(b"!"));
-        // An engine stops ahead of a step that it cannot pay for.
-        assert!(
-            (limit.0 - 100..=limit.0).contains(&report.fuel.0),
-            "{}: {} of {limit}",
-            backend.name(),
-            report.fuel
-        );
+        for policy in metered_both_ways(policy) {
+            let metering = policy.limits.metering;
+            let chain = Chain::new(vec![filter(backend, "endless_loop", policy)]);
+            let (_, report) = serve(&chain, &attack(b"!"));
+            // An engine stops ahead of a step that it cannot pay for; a metered module behind one.
+            let short = if metering == Metering::Canonical { 0 } else { 100 };
+            assert!(
+                (limit.0 - short..=limit.0).contains(&report.fuel.0),
+                "{}, {metering}: {} of {limit}",
+                backend.name(),
+                report.fuel
+            );
+        }
     }
 }
 

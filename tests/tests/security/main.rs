@@ -7,4 +7,5 @@ mod execution;
 mod failure_policy;
 mod lifetime;
 mod loading;
+mod metering;
 mod stage;

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use picket_host::abi::{CapabilitySet, RequestHead, TransactionLog};
 use picket_host::{
     Backend, Chain, ConfigureBuf, Environment, Error, FailureKind, Filter, HeadDecision, Isolation,
-    LoadError, Micros, OnFailure, Policy, Reply, ReplyCause, Report, Source, Transaction,
+    LoadError, Metering, Micros, OnFailure, Policy, Reply, ReplyCause, Report, Source, Transaction,
 };
 use picket_host_wasmi::WasmiBackend;
 use picket_host_wasmtime::WasmtimeBackend;
@@ -91,19 +91,30 @@ pub fn assert_serves(backend: &dyn Backend) {
     );
 }
 
-/// Plays the attack over every backend, with fresh and with pooled instances. It must end in `expected`
+/// The policy in both modes of metering.
+pub fn metered_both_ways(policy: Policy) -> [Policy; 2] {
+    Metering::ALL.map(|metering| {
+        let mut policy = policy;
+        policy.limits.metering = metering;
+        policy
+    })
+}
+
+/// Plays the attack over every backend in both modes of metering, with fresh and with pooled instances. It
+/// must end in `expected`
 /// and in a closed answer; then the same filter must serve a calm request, fail in the same way again,
 /// and the backend must serve a good guest.
 #[track_caller]
 pub fn assert_attack(name: &str, policy: Policy, id: &[u8], expected: impl Fn() -> Error) {
     let expected = expected();
     for backend in backends() {
-        for policy in [policy, pooled(policy)] {
+        for policy in [policy, pooled(policy)].into_iter().flat_map(metered_both_ways) {
             let filter = filter(backend, name, policy);
             let chain = Chain::new(vec![Arc::clone(&filter)]);
             for round in 0..2 {
                 let (decision, report) = serve(&chain, &attack(id));
-                let context = format!("{} {name} round {round}", backend.name());
+                let metering = policy.limits.metering;
+                let context = format!("{} {name}, {metering}, round {round}", backend.name());
                 let errors: Vec<&Error> = report.failures.iter().map(|failure| &failure.error).collect();
                 assert_eq!(errors, [&expected], "{context}");
                 let OnFailure::FailClosed { status } = policy.on_failure else {
@@ -129,8 +140,10 @@ pub fn assert_refused(name: &str, policy: Policy, expected: &LoadError) {
 #[track_caller]
 pub fn assert_bytes_refused(name: &str, wasm: &[u8], policy: Policy, expected: &LoadError) {
     for backend in backends() {
-        let error = load_bytes(backend, name, wasm, policy).map(drop).expect_err("must be refused");
-        assert_eq!(&error, expected, "{} {name}", backend.name());
+        for policy in metered_both_ways(policy) {
+            let error = load_bytes(backend, name, wasm, policy).map(drop).expect_err("must be refused");
+            assert_eq!(&error, expected, "{} {name}, {}", backend.name(), policy.limits.metering);
+        }
         assert_serves(backend);
     }
 }

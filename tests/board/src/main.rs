@@ -104,6 +104,11 @@ fn conformance(paths: &Paths) -> Result<()> {
     Ok(())
 }
 
+/// Modules whose requests end alike and are told differently, and why. An instance with two pages and one
+/// with three do not fit the heap side by side while memory grows, so that the board refuses before the
+/// limit does; and 4 GiB are no length on 32 bits, so that wasmi refuses before it asks.
+const TOLD_DIFFERENTLY: [&str; 3] = ["memory_growth", "memory_growth_at_once", "memory_growth_polite"];
+
 /// The modules of the security suite: whatever they do, the board says the same as this machine, and
 /// goes on.
 fn hostile(paths: &Paths) -> Result<()> {
@@ -123,7 +128,9 @@ fn hostile(paths: &Paths) -> Result<()> {
         let there = install.run(&mut board.client).with_context(|| name.clone())?;
         refused += usize::from(there.refused.is_some());
         failed += there.played.iter().filter(|played| played.failed()).count();
-        if let Some(difference) = here.difference(&there) {
+        if let Some(difference) = here.difference(&there)
+            && !(TOLD_DIFFERENTLY.contains(&&*name) && here.ends_like(&there))
+        {
             println!("{name}: {difference}");
             differing += 1;
         }

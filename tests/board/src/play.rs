@@ -234,6 +234,12 @@ impl Install {
 }
 
 impl Installed {
+    /// Whether the same requests failed, however that was told.
+    pub fn ends_like(&self, there: &Installed) -> bool {
+        let failed = |installed: &Installed| installed.played.iter().map(Played::failed).collect::<Vec<_>>();
+        self.refused == there.refused && failed(self) == failed(there)
+    }
+
     /// What was told differently.
     pub fn difference(&self, there: &Installed) -> Option<String> {
         if self.refused != there.refused {

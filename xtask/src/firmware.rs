@@ -24,6 +24,13 @@ pub fn run(task: &str) -> Result<(), Failure> {
     }
 }
 
+/// What the board says to every conformance case goes to `out`.
+pub fn record_cases(out: &Path, piece: &str) -> Result<(), Failure> {
+    ensure_qemu()?;
+    let built = build()?;
+    board(&["cases".as_ref(), workspace(), &built.image, out, piece.as_ref()])
+}
+
 struct Built {
     /// Takes no module but its own.
     image: PathBuf,

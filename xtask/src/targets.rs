@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::process::{Cargo, Failure, workspace};
 use crate::toolchain::ARM_BOX;
-use crate::{arm, guests};
+use crate::{arm, firmware, guests};
 
 /// Bytes of a body that are shown at once: what the smallest of the targets takes.
 const PIECE: &str = "1024";
@@ -39,6 +39,12 @@ pub fn run() -> Result<(), Failure> {
             command.args(["run", "--piece", PIECE, "--backend", backend, "--module"]).arg(&module);
             record(command, target, &file)?;
             compared.push(pair(target, &file));
+        }
+        if module == guests::appliance_module() {
+            let file = folder.join(format!("{name}-Cortex-M7.jsonl"));
+            println!("  Cortex-M7/wasmi …");
+            firmware::record_cases(&file, PIECE)?;
+            compared.push(pair("Cortex-M7/wasmi", &file));
         }
         let status = Command::new(&here).args(&compared).status();
         let status = status.map_err(|error| Failure::new(format!("{}: {error}", here.display())))?;

@@ -4,9 +4,6 @@
 //! answer has to be the same: decision, rules, score, fuel of each phase, memory.
 
 mod board;
-#[allow(dead_code, reason = "the other suites sort cases by family")]
-#[path = "../../conformance/src/cases.rs"]
-mod cases;
 mod figures;
 mod local;
 mod play;
@@ -19,6 +16,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use board::{Board, Boot};
 use figures::Figures;
+use picket_conformance::{Record, judge_on_device, load_cases};
 use play::{Played, Traffic};
 
 /// Where everything lies, from the root of the workspace.
@@ -37,9 +35,14 @@ fn main() -> Result<()> {
         let metered = picket_host::meter_offline(&read(Path::new(from))?, &policy::POLICY.limits)?;
         return std::fs::write(to, metered.wasm).with_context(|| to.clone());
     }
+    if let [task, root, image, out, piece] = args.as_slice()
+        && task == "cases"
+    {
+        return record_cases(Path::new(root), Path::new(image), Path::new(out), piece.parse()?);
+    }
     let [task, root, image, open_image, module] = args.as_slice() else {
         bail!(
-            "usage: picket-board meter IN OUT | test|hostile|size|record ROOT IMAGE IMAGE-WITH-VALIDATOR MODULE"
+            "usage: picket-board meter IN OUT | cases ROOT IMAGE OUT PIECE | test|hostile|size|record ROOT IMAGE IMAGE-WITH-VALIDATOR MODULE"
         );
     };
     let paths = Paths {
@@ -65,9 +68,32 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| path.display().to_string())
 }
 
+/// What the board says to every conformance case, as `picket-conformance run` tells it of other targets.
+fn record_cases(root: &Path, image: &Path, out: &Path, piece: usize) -> Result<()> {
+    let mut pooled = Board::start(image, Boot::default())?;
+    let mut fresh = Board::start(image, Boot { fresh: true, ..Boot::default() })?;
+    let mut lines = String::new();
+    for case in load_cases(&root.join("tests/cases"))? {
+        let judge = |board: &mut Board| {
+            judge_on_device(&mut board.client, &case.request, piece).context(case.name.clone())
+        };
+        let (judgement, fuel_pooled) = judge(&mut pooled)?;
+        let (again, fuel_fresh) = judge(&mut fresh)?;
+        ensure!(
+            judgement == again,
+            "{}: {judgement:?} of a pooled instance, {again:?} of a fresh one",
+            case.name
+        );
+        let record = Record::new(&case, &judgement, Some(fuel_fresh), Some(fuel_pooled));
+        lines.push_str(&serde_json::to_string(&record)?);
+        lines.push('\n');
+    }
+    std::fs::write(out, lines).with_context(|| out.display().to_string())
+}
+
 /// Every conformance case, on both.
 fn conformance(paths: &Paths) -> Result<()> {
-    let cases = cases::load_cases(&paths.root.join("tests/cases"))?;
+    let cases = load_cases(&paths.root.join("tests/cases"))?;
     let wasm = read(&paths.module)?;
     for fresh in [false, true] {
         let kind = if fresh { "fresh" } else { "pooled" };
@@ -190,7 +216,7 @@ fn measure(paths: &Paths) -> Result<Figures> {
             figures.set("guest memory bytes", played.memory_peak);
         }
         if !fresh {
-            for case in cases::load_cases(&paths.root.join("tests/cases"))? {
+            for case in load_cases(&paths.root.join("tests/cases"))? {
                 play::play(&mut board.client, &Traffic::of(&case.request))?;
             }
             let end = board.status()?;

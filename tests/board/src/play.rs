@@ -6,9 +6,9 @@ use anyhow::Result;
 use picket_abi::{
     BodyChunk, Header, HttpVersion, Octets, Peer, PeerAddr, RequestHead, SeqBuf, TransactionLog,
 };
+use picket_conformance::Request;
 use picket_link::{Artifact, Client, ClientError, Decision, Finding, Judged, PhaseMessage, Spent};
 
-use crate::cases::Request;
 use crate::policy::CHUNK;
 
 /// Instructions of a tick: the board's clock has 25 MHz, and QEMU takes a nanosecond for each.

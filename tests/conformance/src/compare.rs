@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, ensure};
-
-use crate::record::Record;
+use picket_conformance::Record;
 
 /// Differences that are shown of a target; beyond that, they are counted.
 const SHOWN: usize = 10;

@@ -5,7 +5,7 @@
 //! the program `picket-conformance` prints what one target says, and compares what several have said.
 //!
 //! - [`load_cases`] reads `tests/cases/*.toml`.
-//! - `Remote`, with the feature `device`, is a device that judges.
+//! - `judge_on_device`, with the feature `device`, asks a device.
 //! - [`Sandbox`] is a module on a backend, [`Sandbox::judge`] a [`Judgement`] and the fuel it took.
 
 #![forbid(unsafe_code)]
@@ -14,10 +14,12 @@ mod cases;
 #[cfg(feature = "device")]
 mod device;
 mod judge;
+mod record;
 
 pub use cases::{Case, CaseError, Expectation, Request, load_cases};
 #[cfg(feature = "device")]
-pub use device::Remote;
+pub use device::judge_on_device;
 pub use judge::{
     Answer, Judgement, RuleMatch, Sandbox, header_buf, pairs, policy, request_head, settings_buf,
 };
+pub use record::Record;

@@ -10,7 +10,6 @@
 #![forbid(unsafe_code)]
 
 mod compare;
-mod record;
 mod run;
 
 use std::process::ExitCode;

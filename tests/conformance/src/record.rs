@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use picket_conformance::{Case, Judgement};
 use serde::{Deserialize, Serialize};
+
+use crate::cases::Case;
+use crate::judge::Judgement;
 
 /// One case on one target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +32,7 @@ pub struct Record {
 }
 
 impl Record {
+    /// What is kept of a judgement.
     pub fn new(
         case: &Case,
         judgement: &Judgement,

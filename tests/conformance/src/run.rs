@@ -6,11 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
-use picket_conformance::{Case, Sandbox, load_cases, settings_buf};
+use picket_conformance::{Case, Record, Sandbox, load_cases, settings_buf};
 use picket_host::{Backend, Isolation, Limits};
 use picket_host_wasmi::WasmiBackend;
-
-use crate::record::Record;
 
 /// Arguments of `picket-conformance run`.
 #[derive(clap::Args)]
@@ -84,11 +82,12 @@ fn judge(args: &Args) -> anyhow::Result<Judge> {
     let piece = args.piece;
     #[cfg(feature = "device")]
     if let Some(address) = &args.device {
-        let mut remote = picket_conformance::Remote::connect(address.clone())?;
-        let (limit, fresh) = (remote.max_piece(), args.fresh);
+        let client = picket_link::Client::connect(address.clone(), picket_link::Options::default());
+        let mut client = client.with_context(|| address.to_string())?;
+        let (limit, fresh) = (client.max_chunk(), args.fresh);
         ensure!(piece <= limit, "the device takes at most {limit} bytes at once, not {piece}: use --piece");
         return Ok(Box::new(move |case| {
-            let (judgement, fuel) = remote.judge_in_pieces(&case.request, piece)?;
+            let (judgement, fuel) = picket_conformance::judge_on_device(&mut client, &case.request, piece)?;
             Ok(Record::new(case, &judgement, fresh.then_some(fuel), (!fresh).then_some(fuel)))
         }));
     }

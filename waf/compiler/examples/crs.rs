@@ -60,10 +60,12 @@ fn print_always(blob: &[u8]) -> Result<(), BlobError> {
     let meta = rules.meta();
     let starts = [meta.phase1, meta.phase2, meta.phase3, meta.phase4, meta.phase5, meta.rules];
     for phase in 0..5 {
-        let all = (starts[phase] as usize..starts[phase + 1] as usize).map(|at| rules.rule(at));
+        let all = (starts[phase] as usize..starts[phase + 1] as usize).map(|at| (at, rules.rule(at)));
         let always: Vec<String> = all
-            .filter(|rule| rule.flags & (flag::SCANNED | flag::LINK) == 0)
-            .map(|rule| {
+            .filter(|(_, rule)| {
+                rule.flags & flag::LINK == 0 && explain(blob, rule.id).is_ok_and(|rule| rule.always)
+            })
+            .map(|(_, rule)| {
                 format!("{}{}", rule.id, if rule.flags & flag::UNCONDITIONAL != 0 { "!" } else { "" })
             })
             .collect();

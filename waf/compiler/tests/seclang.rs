@@ -3,6 +3,7 @@
 mod seclang {
     pub mod crs;
     pub mod fold;
+    pub mod gates;
     pub mod run;
 }
 

@@ -115,12 +115,14 @@ impl<'a> Nfa<'a> {
     /// The class of every byte.
     pub fn class_map(&self) -> [u8; 256] {
         let mut map = [0; 256];
-        let mut byte = 0;
+        let mut from = 0;
         let highest = (self.classes - 1) as u8;
         for &[last, class] in self.runs {
-            while byte <= usize::from(last) {
-                map[byte] = class.min(highest);
-                byte += 1;
+            let end = usize::from(last) + 1;
+            // A run that ends before the last one is damage.
+            if let Some(run) = map.get_mut(from..end) {
+                run.fill(class.min(highest));
+                from = end;
             }
         }
         map

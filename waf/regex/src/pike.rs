@@ -140,6 +140,41 @@ impl Search<'_, '_> {
     }
 }
 
+/// The byte classes that a match can begin with, one bit each; `None` if it can be empty.
+fn first_classes(nfa: &Nfa<'_>, threads: &mut Threads) -> Option<[u8; 32]> {
+    let mut first = [0; 32];
+    let width = nfa.classes.div_ceil(8);
+    let Threads { stack, marks, generation, .. } = threads;
+    stack.clear();
+    stack.push(Frame::Explore(nfa.start));
+    while let Some(Frame::Explore(id)) = stack.pop() {
+        match marks.get_mut(usize::from(id)) {
+            Some(mark) if *mark != *generation => *mark = *generation,
+            _ => continue,
+        }
+        let state = nfa.state(id);
+        let takes = matches!(state.op, OP_BYTE | OP_OPTION | OP_OPTION_LAZY | OP_STAR | OP_STAR_LAZY);
+        if takes {
+            let set = nfa.sets.get(state.argument as usize * width..).unwrap_or(&[]);
+            first.iter_mut().zip(set).take(width).for_each(|(first, bits)| *first |= bits);
+        }
+        match state.op {
+            OP_MATCH => return None,
+            OP_OPTION | OP_OPTION_LAZY | OP_STAR | OP_STAR_LAZY | OP_CAPTURE => {
+                stack.push(Frame::Explore(state.next));
+            }
+            // It may hold.
+            OP_LOOK => stack.push(Frame::Explore(state.next)),
+            OP_UNION => {
+                let targets = nfa.list(state).iter();
+                stack.extend(targets.map(|target| Frame::Explore(u16::from_le_bytes(*target))));
+            }
+            _ => {}
+        }
+    }
+    Some(first)
+}
+
 /// The leftmost match, of those the one the pattern prefers. Fills as many groups as there are
 /// `slots`; `false` leaves them untouched. The pattern has `groups`, the whole match included.
 #[inline(never)]
@@ -157,10 +192,17 @@ pub(crate) fn captures(
     let mut found: Option<(Slots, usize)> = None;
     threads.next.clear();
     threads.begin(nfa.states.len());
+    let first = if nfa.anchored { None } else { first_classes(nfa, threads) };
+    threads.begin(nfa.states.len());
     let mut at = 0;
     loop {
+        let class = search.class(at);
+        let may_begin = match &first {
+            Some(first) => class.is_some_and(|class| first[usize::from(class >> 3)] >> (class & 7) & 1 != 0),
+            None => at == 0 || !nfa.anchored,
+        };
         // A match that begins here is wanted only if none began before.
-        if found.is_none() && (at == 0 || !nfa.anchored) {
+        if found.is_none() && may_begin {
             let mut fresh = [NONE; MAX_SLOTS];
             fresh[0] = at as u32;
             search.close(threads, nfa.start, &mut fresh, at);
@@ -171,7 +213,6 @@ pub(crate) fn captures(
         if threads.current.ids.is_empty() && (found.is_some() || nfa.anchored) {
             break;
         }
-        let class = search.class(at);
         let current = core::mem::take(&mut threads.current);
         for (&id, carried) in current.ids.iter().zip(current.slots.chunks_exact(search.width)) {
             let state = nfa.state(id);

@@ -17,7 +17,8 @@
 //! A *stored value* (see [`VariableInfo`]) belongs to one [`Slot`], which names the pipelines that
 //! rules want to see it through, and the [`Matcher`]s that look at it behind each. Pipelines are paths
 //! in the tree of [`Node`]s. A matcher that the scan finds possible is a candidate; its rules are
-//! listed in [`Section::Uses`]. Rules of set 0 of [`Section::RuleSets`] run without any candidate.
+//! listed in [`Section::Uses`], and so are those that wait for a value of the slot. Rules of set 0 of
+//! [`Section::RuleSets`] run in every transaction.
 
 use alloc::vec::Vec;
 
@@ -65,7 +66,7 @@ pub enum Section {
     Matchers = 7,
     /// What matchers need: regexes, phrase sets, byte sets, address lists, literals.
     Data = 8,
-    /// [`Use`]s: which rules stand behind a matcher.
+    /// [`Use`]s: which rules stand behind a matcher, or wait for a value.
     Uses = 9,
     /// [`Node`]s; number 0 is the value as it came. What is below a node stands right behind it.
     Nodes = 10,
@@ -78,7 +79,7 @@ pub enum Section {
     /// Bit sets of matchers: `u32` words, as many as [`Meta::matcher_words`] a set.
     MatcherSets = 14,
     /// Bit sets of rules: `u32` words, as many as [`Meta::rule_words`] a set. Set 0: the rules that
-    /// run without a candidate.
+    /// run in every transaction.
     RuleSets = 15,
     /// The scan's tables; module `scan` has their layout.
     Scan = 16,
@@ -274,6 +275,8 @@ record! {
         matcher_words: u32,
         /// Matchers that no literal announces: a set in [`Section::MatcherSets`].
         silent: u32,
+        /// Rules that wait for a request's body: a set in [`Section::RuleSets`].
+        body_rules: u32,
         /// An [`engine`] number (`SecRuleEngine`).
         engine: u8,
         /// [`switch`]es.
@@ -403,7 +406,8 @@ pub mod flag {
     pub const LOG: u32 = 1 << 3;
     /// A match makes the transaction one for the audit log.
     pub const AUDIT_LOG: u32 = 1 << 4;
-    /// Candidates of the scan are all that can match: the rule is not in rule set 0.
+    /// Candidates of the scan are all that can match: they alone are asked. The rule is not in rule set 0,
+    /// but others that wait for something are not either.
     pub const SCANNED: u32 = 1 << 5;
     /// `SecAction`: matches always.
     pub const UNCONDITIONAL: u32 = 1 << 6;
@@ -411,6 +415,11 @@ pub mod flag {
     pub const LINK: u32 = 1 << 7;
     /// Some target is an exclusion.
     pub const EXCLUDES: u32 = 1 << 8;
+    /// A rule that waits for something, though it is in rule set 0: what it captures before it fails is
+    /// made up for where a rule [`OBSERVES`] it.
+    pub const LEAVES: u32 = 1 << 9;
+    /// Some text of the rule names TX.0 to TX.9 as rules before it have left them.
+    pub const OBSERVES: u32 = 1 << 10;
 }
 
 /// Values of [`Rule::disruptive`].
@@ -543,6 +552,8 @@ record! {
         operator: u8,
         /// Least length of a value that matches, in bytes; at most 65,535.
         min_len: u16,
+        /// Greatest length of a value that matches; 65,535: any.
+        max_len: u16,
         /// Byte sets of which each has a byte in a value that matches.
         needs: u64,
         /// The pipelines that it stands behind for any value.
@@ -557,6 +568,14 @@ record! {
         uses: u32,
         /// How many.
         use_count: u16,
+    }
+}
+
+impl Matcher {
+    /// Greatest length of a value that matches.
+    #[inline]
+    pub(crate) fn longest(&self) -> usize {
+        if self.max_len == u16::MAX { usize::MAX } else { usize::from(self.max_len) }
     }
 }
 
@@ -618,7 +637,7 @@ pub mod operator {
 }
 
 record! {
-    /// A scanned rule behind a matcher.
+    /// A rule behind a matcher, or one that waits for a value.
     Use {
         /// The rule's record.
         rule: u16,
@@ -714,6 +733,10 @@ record! {
         number: u16,
         /// The first of its [`Wants`].
         wants: u32,
+        /// The first [`Use`] of the rules that wait for any value, whatever it is.
+        waiting: u32,
+        /// How many.
+        waiting_count: u16,
     }
 }
 

@@ -19,7 +19,7 @@ mod pcre;
 mod sample;
 
 use regex_syntax::ParserBuilder;
-use regex_syntax::hir::Hir;
+use regex_syntax::hir::{Hir, Look};
 
 pub use error::Error;
 pub use needs::ByteSet;
@@ -99,6 +99,8 @@ pub struct Requirements {
     pub needs: Vec<ByteSet>,
     /// Length of the shortest match, in bytes.
     pub min_len: usize,
+    /// Length of the longest, if there is one.
+    pub max_len: Option<usize>,
 }
 
 /// Compiles a pattern.
@@ -130,7 +132,15 @@ pub fn requirements(pattern: &str, options: &Options<'_>) -> Result<Requirements
     let needs = needs::required(&hir, &sample);
     let min_len = hir.properties().minimum_len().unwrap_or(0);
     let literals = literals::required(&hir, &needs, min_len, &sample);
-    Ok(Requirements { literals, needs, min_len })
+    Ok(Requirements { literals, needs, min_len, max_len: whole_length(&hir) })
+}
+
+/// Length of the longest value that matches: of a pattern that matches whole values alone.
+fn whole_length(hir: &Hir) -> Option<usize> {
+    let properties = hir.properties();
+    let whole = properties.look_set_prefix().contains(Look::Start)
+        && properties.look_set_suffix().contains(Look::End);
+    properties.maximum_len().filter(|_| whole)
 }
 
 fn parse(pattern: &str, options: &Options<'_>) -> Result<Hir, Error> {

@@ -53,8 +53,10 @@ pub struct Explanation {
     pub place: usize,
     /// Rules and links of the phase.
     pub of: usize,
-    /// Whether it runs only where the scan finds something.
+    /// Whether it runs only where the scan finds something, and looks at nothing else.
     pub scanned: bool,
+    /// Whether it runs in every transaction; others wait for what they cannot match without.
+    pub always: bool,
     /// What a match does to the transaction.
     pub disruption: String,
     /// The rule at which the phase goes on after a match; 0: its end.
@@ -127,6 +129,7 @@ pub fn explain(blob: &[u8], id: u32) -> Result<Explanation, ExplainError> {
         place: at - first + 1,
         of: end.saturating_sub(first),
         scanned: rule.flags & flag::SCANNED != 0,
+        always: rule.flags & flag::LEAVES == 0 && reader.runs_always(at),
         disruption: reader.disruption(&rule),
         skips_to: (rule.skip_to != NONE)
             .then(|| if rule.skip_to as usize >= end { 0 } else { rules.rule(rule.skip_to as usize).id }),
@@ -346,6 +349,11 @@ impl Reader<'_> {
         }
     }
 
+    fn runs_always(&self, rule: usize) -> bool {
+        let set = self.rules.section(Section::RuleSets);
+        set.get(rule / 8).is_some_and(|byte| byte >> (rule % 8) & 1 != 0)
+    }
+
     fn set_len(&self, set: u32) -> usize {
         let words = self.rules.meta().rule_words as usize;
         let bytes = self.rules.section(Section::RuleSets);
@@ -356,7 +364,11 @@ impl Reader<'_> {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let how = if self.scanned { "where the scan finds something" } else { "always" };
+        let how = match (self.always, self.scanned) {
+            (true, _) => "always",
+            (false, true) => "where the scan finds something",
+            (false, false) => "where a link of it can match",
+        };
         writeln!(
             f,
             "rule {}: phase {}, place {} of {}; runs {how}",

@@ -23,6 +23,8 @@ pub struct Summary {
     pub always: usize,
     /// Rules that run only where the scan has found something.
     pub scanned: usize,
+    /// Rules that run only where a request has something that most have not: a header, a body.
+    pub waiting: usize,
     /// Rules by phase.
     pub phases: [usize; 5],
     /// Rules whose work the compiler has done.
@@ -169,8 +171,8 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} rules ({} a scan announces, {} always run), {} links, {} targets",
-            self.rules, self.scanned, self.always, self.links, self.targets
+            "{} rules ({} a scan announces, {} wait for something else, {} always run), {} links, {} targets",
+            self.rules, self.scanned, self.waiting, self.always, self.links, self.targets
         )?;
         let [one, two, three, four, five] = self.phases;
         writeln!(f, "phases 1 to 5: {one}, {two}, {three}, {four}, {five}")?;

@@ -155,7 +155,8 @@ impl<'r> Transaction<'r> {
                     processor::XML => Some(Processor::Xml),
                     processor::JSON => Some(Processor::Json),
                     _ => None,
-                }
+                };
+                self.wake_for_body();
             }
             action::CTL_REQUEST_BODY => self.request_body_access = on,
             action::CTL_RESPONSE_BODY => self.response_body_access = on,

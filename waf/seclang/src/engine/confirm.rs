@@ -238,6 +238,7 @@ impl<'r> Transaction<'r> {
         if let Some(fingerprint) = &found.fingerprint {
             captured[0] = Value::Stored(self.store.keep(fingerprint.as_bytes()));
         }
+        self.passed.clear();
         // The first ten numbers in TX are theirs.
         if let Some(places) = self.store.tx.first_chunk_mut() {
             *places = captured;

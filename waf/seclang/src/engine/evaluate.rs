@@ -65,28 +65,56 @@ impl<'r> Transaction<'r> {
     /// Runs a rule with its chain. True if all of it matched; then all of its actions are done.
     pub(super) fn evaluate_chain(&mut self, head: usize) -> bool {
         let rule = self.rules.hot(head);
+        if rule.flags & (flag::LEAVES | flag::OBSERVES) != 0 && !self.settle(head, rule.flags) {
+            return false;
+        }
+        let Some(first) = self.match_chain(head, rule) else { return false };
+        // The innermost link's actions come first.
+        for record in (head..=head + usize::from(rule.links)).rev() {
+            self.after_match(record);
+        }
+        self.report(head, &first);
+        true
+    }
+
+    /// Asks a rule and the links of its chain, as far as they match. What the head matched last, if all did.
+    fn match_chain(&mut self, head: usize, rule: Hot) -> Option<MatchedVar<'r>> {
         self.matched_vars.clear();
         self.chained = rule.links != 0;
         self.current = head;
         self.scored = 0;
         if !self.evaluate(head, head, rule) {
-            return false;
+            return None;
         }
-        let links = usize::from(rule.links);
         // A rule without a condition has looked at nothing: what the last match left is not its own.
         let unconditional = rule.flags & flag::UNCONDITIONAL != 0;
         let first = if unconditional { MatchedVar::default() } else { self.matched };
-        for link in head + 1..=head + links {
+        for link in head + 1..=head + usize::from(rule.links) {
             if !self.evaluate(head, link, self.rules.hot(link)) {
-                return false;
+                return None;
             }
         }
-        // The innermost link's actions come first.
-        for record in (head..=head + links).rev() {
-            self.after_match(record);
+        Some(first)
+    }
+
+    /// Settles what rules leave behind that cannot match as a whole: they are noted, and asked when a rule
+    /// comes that could see it. False for a rule that need not run.
+    #[inline(never)]
+    fn settle(&mut self, head: usize, flags: u32) -> bool {
+        if flags & flag::OBSERVES != 0 {
+            let removed = self.removed_targets.len();
+            for (rule, then) in core::mem::take(&mut self.passed) {
+                // What was removed since was not removed for it.
+                let since = self.removed_targets.split_off(then.min(removed));
+                let _cannot_match = self.match_chain(rule, self.rules.hot(rule));
+                self.removed_targets.extend(since);
+            }
         }
-        self.report(head, &first);
-        true
+        let waits = flags & flag::LEAVES != 0 && !self.screen.is_awake(head);
+        if waits {
+            self.passed.push((head, self.removed_targets.len()));
+        }
+        !waits
     }
 
     /// Runs one rule of a chain. Its variables are set for each value that matches.

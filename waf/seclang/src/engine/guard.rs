@@ -42,7 +42,11 @@ impl<'r, S: Services + Clone + 'r> Guard<'r, S> {
         self.told = 0;
         self.stopped = false;
         let services = Box::new(self.services.clone());
-        let mut transaction = Transaction::begin(self.rules, self.settings.clone(), services);
+        let settings = self.settings.clone();
+        let mut transaction = match self.transaction.take() {
+            Some(last) => Transaction::begin_with(self.rules, settings, services, last.into_memory()),
+            None => Transaction::begin(self.rules, settings, services),
+        };
         transaction.request_head(head);
         self.transaction = Some(transaction);
         self.outcome(false)

@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::store::{Span, Store};
+use super::store::{Span, Store, clear};
 use crate::format::*;
 use crate::ruleset::RuleSet;
 use crate::scan::{Glance, Scanner};
@@ -11,6 +11,8 @@ use crate::transform::Transformation;
 
 /// Most candidates of a transaction.
 pub(crate) const MAX_CANDIDATES: usize = 1 << 16;
+/// Most variants whose memory is kept from one transaction to the next.
+const KEPT_VARIANTS: usize = 16;
 
 /// A value that an operator could match.
 #[derive(Clone, Copy, Debug)]
@@ -115,6 +117,18 @@ impl<'r> Screen<'r> {
         }
     }
 
+    /// Forgets what was found, but nothing that it knows about the ruleset.
+    pub fn clear(&mut self) {
+        self.chains.fill((0, 0));
+        clear(&mut self.candidates);
+        self.todo.fill(0);
+        clear(&mut self.hits);
+        clear(&mut self.output);
+        self.variants.truncate(KEPT_VARIANTS);
+        self.variants.iter_mut().for_each(|variant| clear(&mut variant.bytes));
+        self.dropped = 0;
+    }
+
     /// The first candidate of a matcher, or [`NONE`].
     #[inline]
     pub fn first(&self, matcher: u16) -> u32 {
@@ -130,6 +144,16 @@ impl<'r> Screen<'r> {
         if let Some(candidate) = self.candidates.get_mut(number as usize) {
             candidate.state = if matches { State::Match } else { State::NoMatch };
         }
+    }
+
+    /// Whether something that a rule waits for is there.
+    pub fn is_awake(&self, rule: usize) -> bool {
+        self.todo.get(rule / 32).is_some_and(|word| word >> (rule % 32) & 1 != 0)
+    }
+
+    /// Wakes rules, whatever they wait for.
+    pub fn wake(&mut self, rules: &RuleSet<'r>, uses: u32, count: u16) {
+        wake(&mut self.todo, rules, uses, count);
     }
 
     /// Looks through the value of entry number `entry` as its slot asks.
@@ -198,7 +222,9 @@ impl<'r> Screen<'r> {
     }
 
     fn collect(&mut self, look: &Look<'_, 'r>, number: usize, like: usize) {
-        let Variant { present, len, own, .. } = self.variants[number];
+        let Variant { present, len, own, made, .. } = self.variants[number];
+        // What is not made yet may turn out shorter.
+        let least = if made { len } else { 0 };
         let set = look.rules.matcher_set(look.slot.sets as usize, self.words);
         let hits = match self.variants[like].has_literals {
             true => self.hits.get(like * self.words..).unwrap_or(&[]),
@@ -213,6 +239,7 @@ impl<'r> Screen<'r> {
                 if matcher.needs & !present == 0
                     && matcher.behind & own != 0
                     && usize::from(matcher.min_len) <= len
+                    && least <= matcher.longest()
                 {
                     self.found.push((number_of as u16, number as u16));
                 }
@@ -225,7 +252,10 @@ impl<'r> Screen<'r> {
                     usize::from(self.glance.matcher(word * 64 + silent.trailing_zeros() as usize));
                 silent &= silent - 1;
                 let matcher = look.rules.matcher(number_of);
-                if matcher.behind & own != 0 && usize::from(matcher.min_len) <= len {
+                if matcher.behind & own != 0
+                    && usize::from(matcher.min_len) <= len
+                    && least <= matcher.longest()
+                {
                     self.found.push((number_of as u16, number as u16));
                 }
             }
@@ -417,15 +447,19 @@ impl<'r> Screen<'r> {
             if known == 0 {
                 chain.0 = number + 1;
                 let Matcher { uses, use_count, .. } = rules.matcher(usize::from(matcher));
-                for at in uses as usize..uses as usize + usize::from(use_count) {
-                    let rule = usize::from(rules.record::<Use>(Section::Uses, at).rule);
-                    if let Some(word) = self.todo.get_mut(rule / 32) {
-                        *word |= 1 << (rule % 32);
-                    }
-                }
+                wake(&mut self.todo, rules, uses, use_count);
             } else if let Some(before) = self.candidates.get_mut(known as usize - 1) {
                 before.next = number;
             }
+        }
+    }
+}
+
+fn wake(todo: &mut [u32], rules: &RuleSet<'_>, uses: u32, count: u16) {
+    for at in uses as usize..uses as usize + usize::from(count) {
+        let rule = usize::from(rules.record::<Use>(Section::Uses, at).rule);
+        if let Some(word) = todo.get_mut(rule / 32) {
+            *word |= 1 << (rule % 32);
         }
     }
 }

@@ -89,6 +89,17 @@ impl<'r> Store<'r> {
         }
     }
 
+    /// Empties the store for another transaction. What one large request has taken is given back.
+    pub fn clear(&mut self) {
+        clear(&mut self.arena);
+        clear(&mut self.entries);
+        clear(&mut self.named);
+        self.chains = [(NONE, NONE); Variable::COUNT];
+        self.counts = [0; Variable::COUNT];
+        self.tx.fill(Value::None);
+        self.dropped = 0;
+    }
+
     /// Makes room ahead, so that a small request grows nothing twice.
     pub fn reserve(&mut self, bytes: usize, entries: usize) {
         self.arena.reserve(bytes);
@@ -225,6 +236,15 @@ impl<'r> Store<'r> {
             }
         };
         self.named.get_mut(at)
+    }
+}
+
+/// Empties a list, and keeps its memory if that is not large.
+pub(crate) fn clear<T>(list: &mut Vec<T>) {
+    const KEPT: usize = 64 << 10;
+    list.clear();
+    if list.capacity() * size_of::<T>() > KEPT {
+        *list = Vec::new();
     }
 }
 

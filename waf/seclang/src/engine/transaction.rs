@@ -9,7 +9,7 @@ use super::evaluate::MatchedVar;
 use super::report::{Interruption, Matched};
 use super::screen::Screen;
 use super::services::Services;
-use super::store::{Span, Store, Value};
+use super::store::{Span, Store, Value, clear};
 use crate::Variable;
 use crate::body::{MultipartFlags, Processor, Scratch};
 use crate::format::*;
@@ -86,6 +86,9 @@ pub struct Transaction<'r> {
     pub(super) chained: bool,
     /// The rule that runs, for RULE.
     pub(super) current: usize,
+    /// Rules that were passed over since the last capture, each with the number of targets removed by
+    /// then: see [`flag::LEAVES`].
+    pub(super) passed: Vec<(usize, usize)>,
     /// What the rule that runs has added to scores.
     pub(super) scored: i64,
     pub(super) highest_severity: u8,
@@ -126,17 +129,56 @@ pub struct Transaction<'r> {
     pub(super) work: [Vec<u8>; 2],
 }
 
+/// What one transaction leaves to the next over the same ruleset: room, and what was worked out about the
+/// ruleset. Nothing of a message.
+pub(super) struct Memory<'r> {
+    store: Store<'r>,
+    screen: Screen<'r>,
+    cache: Cache,
+    matched_vars: Vec<MatchedVar<'r>>,
+    scratch: Scratch,
+    argument: Vec<u8>,
+    name: Vec<u8>,
+    work: [Vec<u8>; 2],
+}
+
+impl<'r> Memory<'r> {
+    fn new(rules: &RuleSet<'r>, meta: &Meta) -> Self {
+        Memory {
+            store: Store::new(rules.count::<TextRecord>(Section::TxNames)),
+            screen: Screen::new(rules, meta),
+            cache: Cache::default(),
+            matched_vars: Vec::new(),
+            scratch: Scratch::new(),
+            argument: Vec::new(),
+            name: Vec::new(),
+            work: [Vec::new(), Vec::new()],
+        }
+    }
+}
+
 impl<'r> Transaction<'r> {
     /// Begins a transaction.
     pub fn begin(rules: RuleSet<'r>, settings: Settings, services: Box<dyn Services + 'r>) -> Self {
+        let memory = Memory::new(&rules, &rules.meta());
+        Self::begin_with(rules, settings, services, memory)
+    }
+
+    /// Begins a transaction with the memory of one before it over the same ruleset.
+    pub(super) fn begin_with(
+        rules: RuleSet<'r>,
+        settings: Settings,
+        services: Box<dyn Services + 'r>,
+        memory: Memory<'r>,
+    ) -> Self {
         let meta = rules.meta();
         let mut transaction = Transaction {
             settings,
             services,
-            store: Store::new(rules.count::<TextRecord>(Section::TxNames)),
+            store: memory.store,
             scanner: rules.scanner(),
-            screen: Screen::new(&rules, &meta),
-            cache: Cache::default(),
+            screen: memory.screen,
+            cache: memory.cache,
             engine: meta.engine,
             allowed: Allowed::Nothing,
             phase: 0,
@@ -150,9 +192,10 @@ impl<'r> Transaction<'r> {
             removed_targets: Vec::new(),
             removed_variables: [0; 8],
             matched: MatchedVar::default(),
-            matched_vars: Vec::new(),
+            matched_vars: memory.matched_vars,
             chained: false,
             current: 0,
+            passed: Vec::new(),
             scored: 0,
             highest_severity: 255,
             started: 0,
@@ -171,7 +214,7 @@ impl<'r> Transaction<'r> {
             body_length: 0,
             urlencoded_error: false,
             multipart: MultipartFlags::default(),
-            scratch: Scratch::new(),
+            scratch: memory.scratch,
             arguments: 0,
             args_size: 0,
             files_size: 0,
@@ -181,9 +224,9 @@ impl<'r> Transaction<'r> {
             response_status: 0,
             response_inspected: false,
             response_length: 0,
-            argument: Vec::new(),
-            name: Vec::new(),
-            work: [Vec::new(), Vec::new()],
+            argument: memory.argument,
+            name: memory.name,
+            work: memory.work,
             rules,
             meta,
         };
@@ -198,6 +241,29 @@ impl<'r> Transaction<'r> {
             }
         }
         transaction
+    }
+
+    /// Ends the transaction and leaves its memory, emptied.
+    pub(super) fn into_memory(mut self) -> Memory<'r> {
+        self.store.clear();
+        self.screen.clear();
+        clear(&mut self.matched_vars);
+        clear(&mut self.argument);
+        clear(&mut self.name);
+        self.work.iter_mut().for_each(clear);
+        let Scratch { name, value, other, stack } = &mut self.scratch;
+        [name, value, other].into_iter().for_each(clear);
+        clear(stack);
+        Memory {
+            store: self.store,
+            screen: self.screen,
+            cache: self.cache,
+            matched_vars: self.matched_vars,
+            scratch: self.scratch,
+            argument: self.argument,
+            name: self.name,
+            work: self.work,
+        }
     }
 
     /// Sets an [`engine`] value, as far as the settings admit it.
@@ -221,6 +287,12 @@ impl<'r> Transaction<'r> {
         let slot = if info.keyed_count == 0 { info.slot } else { self.slot(&info, key) };
         if slot != NONE16 {
             let slot: Slot = self.rules.record(Section::Slots, usize::from(slot));
+            if slot.waiting_count != 0 {
+                self.screen.wake(&self.rules, slot.waiting, slot.waiting_count);
+            }
+            if slot.pipelines == 0 {
+                return;
+            }
             let Some(scanner) = &self.scanner else { return };
             self.screen.look(&self.rules, scanner, &slot, &mut self.store, number, value);
         }
@@ -267,6 +339,9 @@ impl<'r> Transaction<'r> {
             Allowed::Request if phase < 3 => return,
             _ => {}
         }
+        if phase > 1 && self.has_body() {
+            self.wake_for_body();
+        }
         let meta = &self.meta;
         let (start, end) = match phase {
             1 => (meta.phase1, meta.phase2),
@@ -302,6 +377,21 @@ impl<'r> Transaction<'r> {
                     at = at.max(record.skip_to as usize);
                 }
             }
+        }
+    }
+
+    /// Whether any variable of the request's body can have a value.
+    fn has_body(&self) -> bool {
+        self.processor.is_some() || self.body_length != 0 || self.body_error.is_some()
+    }
+
+    /// Wakes the rules that wait for a body.
+    pub(super) fn wake_for_body(&mut self) {
+        let words = self.meta.rule_words as usize;
+        for (word, more) in
+            self.screen.todo.iter_mut().zip(self.rules.rule_set(self.meta.body_rules as usize, words))
+        {
+            *word |= u32::from_le_bytes(*more);
         }
     }
 

@@ -27,6 +27,8 @@ enum Key {
 pub(super) struct Matcher {
     pub operator: u8,
     pub min_len: usize,
+    /// Length of the longest value that matches, if there is one.
+    pub max_len: Option<usize>,
     /// Byte sets of which each has a byte in a value that matches.
     pub needs: Vec<ByteSet>,
     /// Literals of which one is in a value that matches.
@@ -239,7 +241,7 @@ fn key(operator: &Operator) -> Result<Key, Problem> {
 }
 
 /// Whether any match of a pattern is surely the whole value: then there is nothing to capture but it.
-fn matches_whole(pattern: &str) -> bool {
+pub(super) fn matches_whole(pattern: &str) -> bool {
     let Some(inner) = pattern.strip_prefix('^').and_then(|rest| rest.strip_suffix('$')) else { return false };
     // Without groups and alternatives both anchors hold; a backslash could take the last one away.
     !inner.contains(['(', ')', '|', '\\'])
@@ -254,6 +256,7 @@ fn build(job: &Job, options: &Options<'_>) -> Result<Matcher, Problem> {
             let requirements = regex::requirements(pattern, &options).map_err(|error| error.to_string())?;
             matcher.operator = *number;
             matcher.min_len = requirements.min_len;
+            matcher.max_len = requirements.max_len;
             matcher.needs = requirements.needs;
             matcher.literals = requirements.literals;
             matcher.data = compiled.bytes;

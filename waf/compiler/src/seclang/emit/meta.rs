@@ -16,6 +16,7 @@ pub(super) struct Facts {
     pub rule_words: usize,
     pub matcher_words: usize,
     pub silent: u32,
+    pub body_rules: u32,
     pub keeps_body: bool,
 }
 
@@ -70,6 +71,7 @@ pub(super) fn meta(directives: &Directives, facts: &Facts, pools: &mut Pools) ->
         rule_words: words(facts.rule_words)?,
         matcher_words: words(facts.matcher_words)?,
         silent: facts.silent,
+        body_rules: facts.body_rules,
         engine: directives.rule_engine.map_or(engine::ON, engine_number),
         switches,
         request_body_limit: bytes(directives.request_body_limit, REQUEST_BODY_LIMIT),

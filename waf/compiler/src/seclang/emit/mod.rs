@@ -1,6 +1,7 @@
 //! From rules to the blob: [`picket_seclang::format`] says what it looks like.
 
 pub(crate) mod blob;
+mod gates;
 mod matchers;
 mod meta;
 mod needs;
@@ -29,6 +30,7 @@ use super::syntax::{
 };
 use super::{Options, scan};
 use crate::regex::Representation;
+use gates::{Gate, Leftovers};
 use matchers::Matchers;
 use needs::ByteSets;
 use pipelines::{Asked, Pipelines, records};
@@ -40,13 +42,30 @@ use slots::Slots;
 struct Plan {
     list: Vec<Transformation>,
     matcher: Option<usize>,
-    scanned: bool,
+    /// Whether candidates of the scan can be all that the link matches.
+    scans: bool,
 }
 
 /// A rule with its plans, one a link.
 struct Planned<'a> {
     step: &'a Step,
     links: Vec<Plan>,
+    gate: Gate,
+    /// Whether it can capture before it fails where what it waits for is not there.
+    leaves: bool,
+    /// Whether it sees what other rules have captured.
+    observes: bool,
+}
+
+impl Planned<'_> {
+    /// What looks at values so that the rule is run: a link, and matchers.
+    fn watched(&self) -> Option<(usize, &[usize])> {
+        let at = self.gate.watched()?;
+        match &self.gate {
+            Gate::Words(_, matchers) => Some((at, matchers)),
+            _ => Some((at, self.links[at].matcher.as_slice())),
+        }
+    }
 }
 
 /// The blob, what it consists of, and what was left out.
@@ -61,9 +80,17 @@ pub(super) fn emit(
     let mut diagnostics = Vec::new();
     let mut planned = Vec::new();
     let mut keys = HashMap::new();
-    for step in &program.steps {
+    let leftovers = Leftovers::of(program);
+    for (at, step) in program.steps.iter().enumerate() {
         match plan(step, &mut matchers, &problems, &mut keys, options) {
-            Ok(links) => planned.push(Planned { step, links }),
+            Ok(links) => {
+                let (gate, leaves) = match options.fold {
+                    true => gates::choose(program, &step.rule, &links, &mut matchers, &leftovers),
+                    false if links[0].scans => (Gate::Head, false),
+                    false => (Gate::Always, false),
+                };
+                planned.push(Planned { step, links, gate, leaves, observes: leftovers.observes(at) });
+            }
             Err((link, text)) => diagnostics.push(Diagnostic {
                 level: Level::Error,
                 place: link.place.clone(),
@@ -74,17 +101,17 @@ pub(super) fn emit(
     }
     note_controls(&planned, &mut diagnostics);
 
-    // Pipelines of scanned rules come first: they need bits.
+    // Pipelines that are watched come first: they need bits.
     let mut pipelines = Pipelines::default();
     for rule in &mut planned {
-        let Some(head) = rule.links.first_mut().filter(|head| head.scanned) else { continue };
-        let lists = watched(&head.list, rule.step.rule.head());
+        let Some((at, _)) = rule.watched() else { continue };
+        let lists = watched(&rule.links[at].list, &rule.step.rule.links[at]);
         if pipelines.has_room(&lists) {
             lists.iter().for_each(|list| {
                 pipelines.add(list);
             });
         } else {
-            head.scanned = false;
+            (rule.gate, rule.leaves) = (Gate::Always, false);
         }
     }
     let scanned_pipelines = pipelines.len().min(MAX_PIPELINES);
@@ -92,16 +119,14 @@ pub(super) fn emit(
         pipelines.add(&link.list);
     }
 
-    // Matchers of scanned rules come first: sets hold only them.
+    // Matchers that the scan announces come first: sets hold only them.
     let mut order: Vec<usize> = Vec::new();
     let mut numbers: HashMap<usize, usize> = HashMap::new();
-    let scanned = planned.iter().filter_map(|rule| rule.links.first()).filter(|head| head.scanned);
-    let others = planned.iter().flat_map(|rule| &rule.links);
+    let scanned = planned.iter().filter_map(Planned::watched).flat_map(|(_, matchers)| matchers);
+    let others = planned.iter().flat_map(|rule| &rule.links).filter_map(|link| link.matcher.as_ref());
     let mut scanned_matchers = 0;
-    for (is_scanned, link) in scanned.map(|link| (true, link)).chain(others.map(|link| (false, link))) {
-        if let Some(matcher) = link.matcher
-            && !numbers.contains_key(&matcher)
-        {
+    for (is_scanned, &matcher) in scanned.map(|at| (true, at)).chain(others.map(|at| (false, at))) {
+        if !numbers.contains_key(&matcher) {
             numbers.insert(matcher, order.len());
             order.push(matcher);
             scanned_matchers += usize::from(is_scanned);
@@ -121,24 +146,36 @@ pub(super) fn emit(
     fit::<u16>("rules and links", records_count, usize::from(u16::MAX) - 1)?;
     let mut slots = Slots::default();
     let mut uses: Vec<Vec<usize>> = vec![Vec::new(); list.len()];
+    let any_observes = planned.iter().any(|rule| rule.observes);
     let mut always = BTreeSet::new();
+    let mut with_body = BTreeSet::new();
     let mut tx_names: BTreeSet<Vec<u8>> = folded.init.iter().map(|(name, _)| name.clone()).collect();
     for (rule, place) in planned.iter().zip(&placed) {
-        let head = &rule.links[0];
-        match head.matcher.filter(|_| head.scanned) {
-            Some(matcher) => {
-                let number = numbers[&matcher];
+        if let Some((at, matchers)) = rule.watched() {
+            let link = &rule.step.rule.links[at];
+            let behind: Vec<usize> =
+                watched(&rule.links[at].list, link).iter().map(|list| pipelines.number(list)).collect();
+            for number in matchers.iter().map(|matcher| numbers[matcher]) {
                 uses[number].push(place.record);
-                let link = rule.step.rule.head();
-                let behind: Vec<usize> =
-                    watched(&head.list, link).iter().map(|list| pipelines.number(list)).collect();
-                for target in &link.targets {
-                    slots.watch(target, &behind, number);
-                }
+                link.targets.iter().for_each(|target| slots.watch(target, &behind, number));
             }
-            None => {
+        }
+        match rule.gate {
+            Gate::Always => {
                 always.insert(place.record);
             }
+            Gate::Body => {
+                with_body.insert(place.record);
+            }
+            Gate::Value(at) => {
+                let targets = &rule.step.rule.links[at].targets;
+                targets.iter().for_each(|target| slots.wake(target, place.record));
+            }
+            Gate::Head | Gate::Link(_) | Gate::Words(..) => {}
+        }
+        if rule.leaves && any_observes {
+            // It is passed by all the same, to be noted.
+            always.insert(place.record);
         }
         for link in &rule.step.rule.links {
             name_variables(link, &mut slots, &mut tx_names);
@@ -166,6 +203,7 @@ pub(super) fn emit(
         keys,
     };
     pools.rule_sets.add([always.iter().copied()])?;
+    let body_rules = pools.rule_sets.add([with_body.iter().copied()])?;
     let asked: Vec<Asked> = pipelines
         .lists()
         .zip(&behind)
@@ -179,11 +217,12 @@ pub(super) fn emit(
         (0..scanned_matchers).filter(|&number| list[number].literals.is_none()).collect();
     let silent_set = matcher_sets.add([silent.iter().copied()])?;
     let mut wants = Runs::default();
+    let mut use_records = Vec::new();
     let (infos, slot_records) = slots.emit(
         &tree.triggers,
         &|number| list[number].literals.is_some(),
         &mut |watchers| {
-            let behind = watchers.iter().map(|(&pipeline, matchers)| {
+            let behind = watchers.behind.iter().map(|(&pipeline, matchers)| {
                 let list_of = pipelines.lists().nth(pipeline).unwrap_or(&[]);
                 let matchers = matchers.iter().map(|&number| &list[number]);
                 (pipeline, Asked::of(list_of, matchers, &sets).must)
@@ -192,6 +231,7 @@ pub(super) fn emit(
         },
         &mut pools.strings,
         &mut matcher_sets,
+        &mut use_records,
     )?;
     let silent_needs: Vec<(usize, u64)> =
         silent.iter().map(|&number| (number, sets.needs(&list[number].needs))).collect();
@@ -209,13 +249,15 @@ pub(super) fn emit(
             let place = Place {
                 pipeline: pipelines.number(&plan.list),
                 matcher: plan.matcher.map_or(0, |matcher| numbers[&matcher]),
-                scanned: plan.scanned && number == 0,
+                scanned: rule.gate == Gate::Head && number == 0,
+                leaves: rule.leaves && any_observes && number == 0,
+                observes: rule.observes && number == 0,
                 skip_to,
             };
             rule_records.push(pools.link(&rule.step.rule, link, number == 0, &place, &placed)?);
         }
     }
-    let (matcher_records, use_records) = matcher_records(&list, &uses, &behind, &sets, &mut pools)?;
+    let matcher_records = matcher_records(&list, &uses, &behind, &sets, &mut pools, &mut use_records)?;
     let phases = phase_starts(&planned, &placed, records_count);
     let init = tx_init(folded, &mut pools)?;
     let meta = meta::meta(
@@ -226,6 +268,7 @@ pub(super) fn emit(
             rule_words: pools.rule_sets.words(),
             matcher_words: matcher_sets.words(),
             silent: silent_set,
+            body_rules,
             keeps_body: infos
                 .iter()
                 .zip(0..=u8::MAX)
@@ -281,12 +324,14 @@ pub(super) fn emit(
         };
         planned.iter().find(uses).map_or(0, |rule| rule.step.rule.id)
     };
+    let count = |like: &dyn Fn(&Gate) -> bool| planned.iter().filter(|rule| like(&rule.gate)).count();
     let summary = Summary {
         rules: planned.len(),
         links: records_count - planned.len(),
         targets: planned.iter().flat_map(|rule| &rule.step.rule.links).map(|link| link.targets.len()).sum(),
-        always: always.len(),
-        scanned: planned.len() - always.len(),
+        always: count(&|gate| *gate == Gate::Always),
+        scanned: count(&|gate| gate.watched().is_some()),
+        waiting: count(&|gate| matches!(gate, Gate::Value(_) | Gate::Body)),
         phases: phase_rules,
         folded: folded.done,
         dead: folded.dead,
@@ -347,7 +392,7 @@ fn plan<'a>(
     options: &Options<'_>,
 ) -> Result<Vec<Plan>, (&'a Link, String)> {
     let mut plans = Vec::new();
-    for (number, link) in step.rule.links.iter().enumerate() {
+    for link in &step.rule.links {
         let mut list = Vec::new();
         for name in &link.transformations {
             let transformation = Transformation::from_name(name)
@@ -373,15 +418,14 @@ fn plan<'a>(
                 Some(matchers.of(operator, problems).map_err(problem)?)
             }
         };
-        let scanned = number == 0
-            && matcher.is_some_and(|matcher| matchers.list[matcher].scans)
+        let scans = matcher.is_some_and(|matcher| matchers.list[matcher].scans)
             && link.operator.as_ref().is_some_and(|operator| !operator.negated)
             && link.targets.iter().any(|target| target.mode == TargetMode::Inspect)
             && link.targets.iter().all(|target| {
                 target.mode == TargetMode::Exclude
                     || (target.mode == TargetMode::Inspect && is_stored(target.variable))
             });
-        plans.push(Plan { list, matcher, scanned });
+        plans.push(Plan { list, matcher, scans });
     }
     Ok(plans)
 }
@@ -502,9 +546,9 @@ fn matcher_records(
     behind: &[BTreeSet<usize>],
     sets: &ByteSets,
     pools: &mut Pools,
-) -> Result<(Vec<MatcherRecord>, Vec<Use>), Error> {
+    use_records: &mut Vec<Use>,
+) -> Result<Vec<MatcherRecord>, Error> {
     let mut records = Vec::new();
-    let mut use_records = Vec::new();
     for (number, (matcher, rules)) in list.iter().zip(uses).enumerate() {
         let first = fit("uses", use_records.len(), u32::MAX as usize)?;
         for &rule in rules {
@@ -513,6 +557,7 @@ fn matcher_records(
         records.push(MatcherRecord {
             operator: matcher.operator,
             min_len: u16::try_from(matcher.min_len).unwrap_or(u16::MAX),
+            max_len: matcher.max_len.and_then(|len| u16::try_from(len).ok()).unwrap_or(u16::MAX),
             needs: sets.needs(&matcher.needs),
             behind: behind
                 .iter()
@@ -525,7 +570,7 @@ fn matcher_records(
             use_count: fit("rules behind an operator", rules.len(), usize::from(u16::MAX))?,
         });
     }
-    Ok((records, use_records))
+    Ok(records)
 }
 
 /// The record at which a jump ends.

@@ -80,6 +80,8 @@ pub(super) struct Place {
     pub pipeline: usize,
     pub matcher: usize,
     pub scanned: bool,
+    pub leaves: bool,
+    pub observes: bool,
     pub skip_to: u32,
 }
 
@@ -212,6 +214,8 @@ impl Pools {
         set(link.log, flag::LOG);
         set(link.audit_log, flag::AUDIT_LOG);
         set(place.scanned, flag::SCANNED);
+        set(place.leaves, flag::LEAVES);
+        set(place.observes, flag::OBSERVES);
         set(link.operator.is_none(), flag::UNCONDITIONAL);
         set(!head, flag::LINK);
         set(link.targets.iter().any(|target| target.mode == TargetMode::Exclude), flag::EXCLUDES);

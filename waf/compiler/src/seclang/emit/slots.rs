@@ -3,15 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use picket_seclang::Variable;
-use picket_seclang::format::{NONE16, Slot, VariableInfo};
+use picket_seclang::format::{NONE16, Slot, Use, VariableInfo};
 
 use super::super::error::{Error, fit};
 use super::super::syntax::{Selector, Target, TargetMode};
 use super::pipelines::Triggers;
 use super::pool::{BitSets, Bytes};
 
-/// What looks at a value: pipelines, and the matchers behind each.
-pub(super) type Watchers = BTreeMap<usize, BTreeSet<usize>>;
+/// What concerns a value: pipelines with the matchers behind each, and the rules that wait for any value.
+#[derive(Clone, Default)]
+pub(super) struct Watchers {
+    pub behind: BTreeMap<usize, BTreeSet<usize>>,
+    pub waiting: BTreeSet<usize>,
+}
 
 /// Watchers by variable: of all keys, and of single ones.
 #[derive(Default)]
@@ -44,19 +48,31 @@ impl Slots {
 
     /// Notes that a matcher looks at a target's values behind pipelines.
     pub fn watch(&mut self, target: &Target, pipelines: &[usize], matcher: usize) {
-        if target.mode != TargetMode::Inspect {
+        self.of(target, |watchers| {
+            for &pipeline in pipelines {
+                watchers.behind.entry(pipeline).or_default().insert(matcher);
+            }
+        });
+    }
+
+    /// Notes that a rule waits for a value of a target.
+    pub fn wake(&mut self, target: &Target, rule: usize) {
+        self.of(target, |watchers| {
+            watchers.waiting.insert(rule);
+        });
+    }
+
+    fn of(&mut self, target: &Target, mut note: impl FnMut(&mut Watchers)) {
+        if target.mode == TargetMode::Exclude {
             return;
         }
         for &variable in stored(target.variable) {
-            let watchers = match &target.selector {
+            note(match &target.selector {
                 Selector::Key(key) => {
                     self.keyed.entry(variable).or_default().entry(key.to_ascii_lowercase()).or_default()
                 }
                 _ => self.general.entry(variable).or_default(),
-            };
-            for &pipeline in pipelines {
-                watchers.entry(pipeline).or_default().insert(matcher);
-            }
+            });
         }
     }
 
@@ -64,7 +80,8 @@ impl Slots {
     pub fn behind(&self, count: usize) -> Vec<BTreeSet<usize>> {
         let mut behind = vec![BTreeSet::new(); count];
         let keyed = self.keyed.values().flat_map(BTreeMap::values);
-        for (&pipeline, matchers) in self.general.values().chain(keyed).flatten() {
+        let all = self.general.values().chain(keyed).flat_map(|watchers| &watchers.behind);
+        for (&pipeline, matchers) in all {
             if let Some(behind) = behind.get_mut(pipeline) {
                 behind.extend(matchers);
             }
@@ -80,17 +97,18 @@ impl Slots {
         wants: &mut dyn FnMut(&Watchers) -> Result<u32, Error>,
         strings: &mut Bytes,
         sets: &mut BitSets,
+        uses: &mut Vec<Use>,
     ) -> Result<(Vec<VariableInfo>, Vec<Slot>), Error> {
         let mut infos = vec![VariableInfo { slot: NONE16, keyed: NONE16, keyed_count: 0, used: 0 }; 256];
         let mut slots = Vec::new();
         for variable in Variable::ALL {
             let info = &mut infos[*variable as usize];
             info.used = u8::from(self.named.contains(variable));
-            let none = Watchers::new();
+            let none = Watchers::default();
             let general = self.general.get(variable).unwrap_or(&none);
-            if !general.is_empty() {
+            if !general.behind.is_empty() || !general.waiting.is_empty() {
                 info.slot = fit("slots", slots.len(), usize::from(NONE16) - 1)?;
-                let record = slot(&[], general, triggers, has_literals, strings, sets)?;
+                let record = slot(&[], general, triggers, has_literals, strings, sets, uses)?;
                 slots.push(Slot { number: info.slot, wants: wants(general)?, ..record });
             }
             if let Some(keyed) = self.keyed.get(variable) {
@@ -98,11 +116,12 @@ impl Slots {
                 info.keyed_count = fit("slots of a variable", keyed.len(), usize::from(u16::MAX))?;
                 for (key, watchers) in keyed {
                     let mut all = general.clone();
-                    for (pipeline, matchers) in watchers {
-                        all.entry(*pipeline).or_default().extend(matchers);
+                    for (pipeline, matchers) in &watchers.behind {
+                        all.behind.entry(*pipeline).or_default().extend(matchers);
                     }
+                    all.waiting.extend(&watchers.waiting);
                     let number = fit("slots", slots.len(), usize::from(NONE16) - 1)?;
-                    let record = slot(key, &all, triggers, has_literals, strings, sets)?;
+                    let record = slot(key, &all, triggers, has_literals, strings, sets, uses)?;
                     slots.push(Slot { number, wants: wants(&all)?, ..record });
                 }
             }
@@ -119,17 +138,25 @@ fn slot(
     has_literals: &dyn Fn(usize) -> bool,
     strings: &mut Bytes,
     sets: &mut BitSets,
+    uses: &mut Vec<Use>,
 ) -> Result<Slot, Error> {
-    let of = || watchers.keys().filter_map(|&pipeline| triggers.get(pipeline));
-    let any: BTreeSet<usize> = watchers.values().flatten().copied().collect();
+    let behind = &watchers.behind;
+    let of = || behind.keys().filter_map(|&pipeline| triggers.get(pipeline));
+    let any: BTreeSet<usize> = behind.values().flatten().copied().collect();
     let scans = u8::from(any.iter().any(|&matcher| has_literals(matcher)));
+    let waiting = fit("uses", uses.len(), u32::MAX as usize)?;
+    for &rule in &watchers.waiting {
+        uses.push(Use { rule: fit("rules", rule, usize::from(u16::MAX))? });
+    }
     Ok(Slot {
         key: strings.add(key)?,
-        pipelines: watchers.keys().fold(0, |bits, &pipeline| bits | 1 << pipeline),
+        pipelines: behind.keys().fold(0, |bits, &pipeline| bits | 1 << pipeline),
         sets: sets.add([any.iter().copied()])?,
         triggers: of().fold(0, |bits, triggers| bits | triggers.sets),
         min_len: of().filter_map(|triggers| triggers.always_from).min().unwrap_or(0),
         scans,
+        waiting,
+        waiting_count: fit("rules that wait for a value", watchers.waiting.len(), usize::from(u16::MAX))?,
         ..Slot::default()
     })
 }

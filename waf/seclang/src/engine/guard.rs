@@ -41,15 +41,23 @@ impl<'r, S: Services + Clone + 'r> Guard<'r, S> {
     pub fn request_head(&mut self, head: &RequestHead<'_>) -> OutcomeBuf {
         self.told = 0;
         self.stopped = false;
+        self.begin();
+        if let Some(transaction) = &mut self.transaction {
+            transaction.request_head(head);
+        }
+        self.outcome(false)
+    }
+
+    /// Puts a new transaction in the place of the last, with its memory. A function of its own: what is moved
+    /// about here is off the stack, which is small in a guest, before any rule runs.
+    #[inline(never)]
+    fn begin(&mut self) {
         let services = Box::new(self.services.clone());
         let settings = self.settings.clone();
-        let mut transaction = match self.transaction.take() {
+        self.transaction = Some(match self.transaction.take() {
             Some(last) => Transaction::begin_with(self.rules, settings, services, last.into_memory()),
             None => Transaction::begin(self.rules, settings, services),
-        };
-        transaction.request_head(head);
-        self.transaction = Some(transaction);
-        self.outcome(false)
+        });
     }
 
     /// Inspects the request's body: phase 2 behind its last chunk.

@@ -10,6 +10,7 @@ mod pool;
 mod rules;
 mod slots;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use picket_seclang::Variable;
@@ -126,8 +127,8 @@ pub(super) fn emit(
     let others = planned.iter().flat_map(|rule| &rule.links).filter_map(|link| link.matcher.as_ref());
     let mut scanned_matchers = 0;
     for (is_scanned, &matcher) in scanned.map(|at| (true, at)).chain(others.map(|at| (false, at))) {
-        if !numbers.contains_key(&matcher) {
-            numbers.insert(matcher, order.len());
+        if let Entry::Vacant(place) = numbers.entry(matcher) {
+            place.insert(order.len());
             order.push(matcher);
             scanned_matchers += usize::from(is_scanned);
         }

@@ -5,40 +5,41 @@ use wasm_smith::{Config, Module};
 
 /// What filters may use of WebAssembly, in modules of a few functions. Bytes decide the rest.
 fn config(instructions: usize, references: bool, traps: bool) -> Config {
-    let mut config = Config::default();
-    config.max_imports = 0;
-    config.min_funcs = 1;
-    config.max_funcs = 8;
-    config.min_memories = 1;
-    config.max_memories = 1;
-    config.max_memory32_bytes = 2 << 16;
-    config.memory_max_size_required = true;
-    config.max_table_elements = 20;
-    config.table_max_size_required = true;
-    config.max_instructions = instructions;
-    config.export_everything = true;
-    config.max_exports = 64;
-    config.allow_start_export = true;
-    // Engines choose the bits of a NaN.
-    config.canonicalize_nans = true;
-    config.bulk_memory_enabled = true;
-    config.reference_types_enabled = references;
-    config.multi_value_enabled = true;
-    config.saturating_float_to_int_enabled = true;
-    config.sign_extension_ops_enabled = true;
-    config.extended_const_enabled = true;
-    config.disallow_traps = !traps;
-    config.simd_enabled = false;
-    config.relaxed_simd_enabled = false;
-    config.memory64_enabled = false;
-    config.threads_enabled = false;
-    config.shared_everything_threads_enabled = false;
-    config.exceptions_enabled = false;
-    config.tail_call_enabled = false;
-    config.gc_enabled = false;
-    config.wide_arithmetic_enabled = false;
-    config.custom_page_sizes_enabled = false;
-    config
+    Config {
+        max_imports: 0,
+        min_funcs: 1,
+        max_funcs: 8,
+        min_memories: 1,
+        max_memories: 1,
+        max_memory32_bytes: 2 << 16,
+        memory_max_size_required: true,
+        max_table_elements: 20,
+        table_max_size_required: true,
+        max_instructions: instructions,
+        export_everything: true,
+        max_exports: 64,
+        allow_start_export: true,
+        // Engines choose the bits of a NaN.
+        canonicalize_nans: true,
+        bulk_memory_enabled: true,
+        reference_types_enabled: references,
+        multi_value_enabled: true,
+        saturating_float_to_int_enabled: true,
+        sign_extension_ops_enabled: true,
+        extended_const_enabled: true,
+        disallow_traps: !traps,
+        simd_enabled: false,
+        relaxed_simd_enabled: false,
+        memory64_enabled: false,
+        threads_enabled: false,
+        shared_everything_threads_enabled: false,
+        exceptions_enabled: false,
+        tail_call_enabled: false,
+        gc_enabled: false,
+        wide_arithmetic_enabled: false,
+        custom_page_sizes_enabled: false,
+        ..Config::default()
+    }
 }
 
 /// A module made of these bytes.

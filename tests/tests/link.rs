@@ -40,13 +40,16 @@ fn client(chain: &Chain) -> Client {
     Client::connect(Address::Tcp { authority }, Options::default()).unwrap()
 }
 
+/// New header fields, encoded, and a new body, where there are such.
+type Changes = (Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// What a phase came to, from either side.
 #[derive(Debug, Default, PartialEq)]
 struct Said {
     /// The answer in place of the upstream's: status, header fields, body, whether it was a verdict.
     answer: Option<(u16, Vec<u8>, Vec<u8>, bool)>,
     /// New header fields and body.
-    changed: Option<(Option<Vec<u8>>, Option<Vec<u8>>)>,
+    changed: Option<Changes>,
 }
 
 impl From<HeadDecision> for Said {

@@ -334,10 +334,11 @@ mod compile {
     pub(super) fn load(config: &RulesConfig) -> Result<Rules, RulesError> {
         let Compilation { blob, diagnostics, files, .. } = compile(config, false)?;
         if !config.lenient {
+            // Nothing is left out here, so none of them is to say so.
             let mistakes: Vec<String> = diagnostics
                 .iter()
                 .filter(|said| said.level == Level::Error)
-                .map(ToString::to_string)
+                .map(|said| format!("{}: error: {}", said.place, said.text))
                 .collect();
             if !mistakes.is_empty() {
                 return Err(RulesError::Compile(format!(

@@ -82,6 +82,9 @@ pub const fn frame_length(payload: usize) -> usize {
     body + body / 254 + 3
 }
 
+/// A frame without payload, with the byte of COBS and the delimiter.
+const SHORTEST: usize = HEADER + TRAILER + 2;
+
 /// Collects bytes up to a delimiter and makes a [`Frame`] of them. It keeps no more than its buffer.
 #[derive(Debug)]
 pub struct Receiver<B> {
@@ -226,7 +229,8 @@ impl Emission {
 /// `None` if it does not fit ([`frame_length`] tells what does). Requests have one frame: the device's
 /// limit is for whole messages.
 pub fn request_frame(sequence: u16, payload: &[u8], buffer: &mut [u8]) -> Option<usize> {
-    if payload.len() > max_payload(buffer.len()) {
+    // A buffer that is too short for any frame has no room either.
+    if payload.len() > max_payload(buffer.len()) || buffer.len() < SHORTEST {
         return None;
     }
     let mut body = Body::new(buffer, Kind::Request, sequence, 0);

@@ -63,10 +63,14 @@ fn reloads_take_no_memory() {
         registry.insert(filter(backend, &wasm, &environment)).unwrap();
         // Whatever is cached for good is cached by now.
         (0..50).for_each(|_| reload(&registry, backend, &wasm, &environment));
-        let before = TAKEN.load(Ordering::Relaxed);
-        (0..200).for_each(|_| reload(&registry, backend, &wasm, &environment));
-        let kept = TAKEN.load(Ordering::Relaxed) - before;
-        // A module takes kilobytes; a table that doubles once in a while is none of them.
+        // What is left behind by reloads is so every time. A queue of a compiler's thread that doubles
+        // once, by 16 KiB, is not.
+        let kept = (0..3).map(|_| {
+            let before = TAKEN.load(Ordering::Relaxed);
+            (0..200).for_each(|_| reload(&registry, backend, &wasm, &environment));
+            TAKEN.load(Ordering::Relaxed) - before
+        });
+        let kept = kept.min().unwrap_or_default();
         assert!(kept < 200 * 64, "{}: {kept} bytes after 200 reloads", backend.name());
     }
 }

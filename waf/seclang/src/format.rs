@@ -110,8 +110,8 @@ pub const SECTIONS: usize = 23;
 /// |---|---|---|
 /// | header | 4 | `u16` words of nodes, `u16` words of silent matchers |
 /// | tables | words × 8 × 256 × 8 | for each word eight tables of `u64`, one for each byte of the value's byte sets |
-/// | silent | words × 64 × 2 | the number of each silent matcher, [`NONE16`](super::NONE16) behind the last |
-/// | slots | slots × words × 8 | for each [`Slot`](super::Slot) the silent matchers that look at its values |
+/// | silent | words × 64 × 2 | the number of each silent matcher, `NONE16` behind the last |
+/// | slots | slots × words × 8 | for each slot the silent matchers that look at its values |
 ///
 /// A word's answers are the conjunction of the eight entries. Word 0 has a bit for each pipeline: the
 /// value comes out of it unchanged. Then come the words of nodes: the first transformation on its

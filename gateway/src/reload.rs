@@ -58,6 +58,8 @@ pub(crate) struct Reloader {
     started_with: Config,
     file: Option<PathBuf>,
     entrances: Vec<Arc<Entrance>>,
+    /// When the gateway began to read its files.
+    loading: SystemTime,
     turn: Mutex<()>,
     /// Listened for from the start: without that the signal would end the process.
     hangup: Mutex<Hangup>,
@@ -69,9 +71,10 @@ impl Reloader {
         started_with: Config,
         file: Option<PathBuf>,
         entrances: Vec<Arc<Entrance>>,
+        loading: SystemTime,
     ) -> Self {
         let hangup = Mutex::new(Hangup::new());
-        Reloader { gateway, started_with, file, entrances, turn: Mutex::new(()), hangup }
+        Reloader { gateway, started_with, file, entrances, loading, turn: Mutex::new(()), hangup }
     }
 
     /// Reads the configuration and everything it names, and puts it in place if all of it is well.
@@ -127,7 +130,9 @@ impl Reloader {
         let mut hangup = self.hangup.lock().await;
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut served = self.stamps();
+        // What has changed since the start may have been read before it did.
+        let mut served: Vec<Stamp> =
+            self.stamps().into_iter().map(|stamp| stamp.known_before(self.loading)).collect();
         let mut changed: Option<Vec<Stamp>> = None;
         loop {
             tokio::select! {
@@ -181,6 +186,12 @@ impl Stamp {
     fn of(path: &Path) -> Self {
         let found = fs::metadata(path).ok().map(|file| (file.len(), file.modified().ok()));
         Stamp { path: path.to_owned(), found }
+    }
+
+    /// The same if the file has not changed since; else one that no file has.
+    fn known_before(self, time: SystemTime) -> Self {
+        let found = self.found.filter(|(_, changed)| changed.is_some_and(|changed| changed < time));
+        Stamp { found, ..self }
     }
 }
 

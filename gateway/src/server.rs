@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use std::{fmt, io};
 
 use arc_swap::ArcSwap;
@@ -161,6 +161,7 @@ impl Server {
                 Entrance::new(listener).map_err(|source| ServeError::Tls { addr: listener.addr, source })?;
             entrances.push(Arc::new(entrance));
         }
+        let loading = SystemTime::now();
         let gateway = Arc::new(Gateway::new(config.clone(), Arc::new(audit))?);
 
         let mut sockets = Vec::new();
@@ -171,7 +172,7 @@ impl Server {
             Some(addr) => Some(listen(addr).await?),
             None => None,
         };
-        let reloader = Arc::new(Reloader::new(Arc::clone(&gateway), config, file, entrances));
+        let reloader = Arc::new(Reloader::new(Arc::clone(&gateway), config, file, entrances, loading));
         Ok(Server { gateway, sockets, admin, reloader })
     }
 

@@ -338,7 +338,10 @@ mod compile {
             let mistakes: Vec<String> = diagnostics
                 .iter()
                 .filter(|said| said.level == Level::Error)
-                .map(|said| format!("{}: error: {}", said.place, said.text))
+                .map(|said| {
+                    let rule = said.rule_left_out.map_or_else(String::new, |id| format!(" (rule {id})"));
+                    format!("{}: error: {}{rule}", said.place, said.text)
+                })
                 .collect();
             if !mistakes.is_empty() {
                 return Err(RulesError::Compile(format!(

@@ -20,9 +20,11 @@
 //! listed in [`Section::Uses`], and so are those that wait for a value of the slot. Rules of set 0 of
 //! [`Section::RuleSets`] run in every transaction.
 
+mod stored;
+
 use alloc::vec::Vec;
 
-use crate::Variable;
+pub use stored::is_stored;
 
 /// The first bytes of a blob.
 pub const MAGIC: [u8; 4] = *b"PKTS";
@@ -443,7 +445,7 @@ pub mod disruptive {
 record! {
     /// What a rule looks at, or leaves out.
     Target {
-        /// A [`Variable`], as written (ARGS, not ARGS_GET).
+        /// A [`Variable`](crate::Variable), as written (ARGS, not ARGS_GET).
         variable: u8,
         /// Bits of [`target`].
         flags: u8,
@@ -477,7 +479,7 @@ record! {
     Action {
         /// An [`action`] number.
         kind: u8,
-        /// The collection of [`action::SET`] and its like: a [`Variable`].
+        /// The collection of [`action::SET`] and its like: a [`Variable`](crate::Variable).
         collection: u8,
         /// For TX and a fixed name: its number, else [`NONE16`] or [`MADE_UP16`].
         slot: u16,
@@ -752,61 +754,4 @@ record! {
         /// The value as text.
         text: Text,
     }
-}
-
-/// Whether the engine keeps values of the variable, so that they can be scanned: only stored
-/// variables have slots ([`VariableInfo`]), and only a rule all of whose targets are stored (and not
-/// counted) can be [`flag::SCANNED`]. The values of all others are worked out when a rule asks.
-///
-/// A scalar that is stored has one value in each phase from the one in which it becomes known, empty
-/// where the message has none, as in ModSecurity 3; the values of `XML:/*` and `XML://@*` are as
-/// many as the body has.
-#[must_use]
-pub const fn is_stored(variable: Variable) -> bool {
-    matches!(
-        variable,
-        Variable::Args
-            | Variable::ArgsGet
-            | Variable::ArgsPost
-            | Variable::ArgsNames
-            | Variable::ArgsGetNames
-            | Variable::ArgsPostNames
-            | Variable::QueryString
-            | Variable::RequestUri
-            | Variable::RequestUriRaw
-            | Variable::RequestFilename
-            | Variable::RequestBasename
-            | Variable::PathInfo
-            | Variable::RequestLine
-            | Variable::RequestMethod
-            | Variable::RequestProtocol
-            | Variable::RequestHeaders
-            | Variable::RequestHeadersNames
-            | Variable::RequestCookies
-            | Variable::RequestCookiesNames
-            | Variable::RequestBody
-            | Variable::FullRequest
-            | Variable::Files
-            | Variable::FilesNames
-            | Variable::FilesSizes
-            | Variable::FilesTmpContent
-            | Variable::MultipartFilename
-            | Variable::MultipartName
-            | Variable::MultipartPartHeaders
-            | Variable::RemoteAddr
-            | Variable::RemoteHost
-            | Variable::RemoteUser
-            | Variable::ServerName
-            | Variable::AuthType
-            | Variable::UniqueId
-            | Variable::ResponseStatus
-            | Variable::ResponseProtocol
-            | Variable::ResponseHeaders
-            | Variable::ResponseHeadersNames
-            | Variable::ResponseContentType
-            | Variable::ResponseBody
-            | Variable::StatusLine
-            | Variable::Xml
-            | Variable::XmlAttributes
-    )
 }

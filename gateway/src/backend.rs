@@ -38,6 +38,18 @@ impl BackendKind {
         }
     }
 
+    /// Another backend of this build that is ready sooner: to serve from while this one compiles.
+    pub const fn early(self) -> Option<BackendKind> {
+        match self {
+            #[cfg(feature = "wasmi")]
+            BackendKind::Wasmi => None,
+            #[cfg(all(feature = "wasmi", feature = "wasmtime"))]
+            BackendKind::Wasmtime => Some(BackendKind::Wasmi),
+            #[cfg(all(not(feature = "wasmi"), feature = "wasmtime"))]
+            BackendKind::Wasmtime => None,
+        }
+    }
+
     /// Starts the backend. One serves a whole process.
     ///
     /// # Errors

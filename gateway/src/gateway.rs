@@ -10,7 +10,8 @@ use std::{fmt, fs, io};
 use arc_swap::{ArcSwap, Guard};
 use http::{HeaderMap, StatusCode, request};
 use picket_host::{
-    Backend, Chain, ConfigureBuf, Environment, Filter, LoadError, ModuleDigest, Source, StdClock, attach,
+    Backend, Chain, ConfigureBuf, Environment, Filter, LoadError, ModuleDigest, Promotion, Source, StdClock,
+    Tiered, attach,
 };
 use picket_link::{Address, ClientError};
 use tower_layer::Layer;
@@ -333,7 +334,8 @@ impl Gateway {
             return Ok(same.clone());
         }
 
-        let backend = self.backend(wanted.backend)?;
+        let replaces = old.iter().any(|old| old.config.name == wanted.name);
+        let backend = self.backend_for(wanted, replaces)?;
         let services = Services::new(wanted, Arc::clone(&self.store), Arc::clone(&self.metrics));
         let environment =
             Environment::new(Arc::new(services), Arc::clone(&self.clock) as Arc<dyn picket_host::Clock>)
@@ -378,6 +380,26 @@ impl Gateway {
         );
         let (filter, data) = (Arc::new(filter), ModuleDigest::of(&[]));
         Ok(Loaded { config: wanted.clone(), data, filter, rules, device: Some(post) })
+    }
+
+    /// The backend to load a filter with. What replaces a filter is compiled first: until then the old
+    /// one serves, and as fast as ever.
+    fn backend_for(&self, wanted: &FilterConfig, replaces: bool) -> Result<Arc<dyn Backend>, BuildError> {
+        let backend = self.backend(wanted.backend)?;
+        let early = if wanted.quick_start && !replaces { wanted.backend.early() } else { None };
+        let Some(early) = early else { return Ok(backend) };
+        let (filter, slow, quick) = (wanted.name.clone(), early, wanted.backend);
+        let on_promotion = move |promotion: Promotion<'_>| match promotion {
+            Promotion::Compiled { after } => {
+                let ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+                tracing::info!(filter, backend = %quick, ms, "filter compiled: new instances run on it");
+            }
+            Promotion::Refused { error } => tracing::error!(
+                filter, backend = %quick, error = error as &dyn std::error::Error,
+                "filter not compiled: it goes on with {slow}, more slowly"
+            ),
+        };
+        Ok(Arc::new(Tiered::new(self.backend(early)?, backend, Arc::new(on_promotion))))
     }
 
     fn backend(&self, kind: BackendKind) -> Result<Arc<dyn Backend>, BuildError> {

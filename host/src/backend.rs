@@ -76,4 +76,10 @@ pub trait Instance: Send {
 
     /// What the host keeps of the instance.
     fn context_mut(&mut self) -> &mut CallContext;
+
+    /// Whether new instances of the module run on a quicker engine by now: this one ends its
+    /// transaction and is not kept for another.
+    fn is_outdated(&self) -> bool {
+        false
+    }
 }

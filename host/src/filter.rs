@@ -209,7 +209,11 @@ impl Filter {
         if let Isolation::Pooled { .. } = self.policy.isolation
             && let Some(idle) = self.idle.with(Vec::pop)
         {
-            return Ok(idle);
+            if !idle.is_outdated() {
+                return Ok(idle);
+            }
+            // Those below it were put there before it, when it was not outdated yet: so are they.
+            let _outdated = self.idle.with(core::mem::take);
         }
         let mut guest = self.instantiate()?;
         if self.configures && !self.configuration.is_empty() {
@@ -223,6 +227,7 @@ impl Filter {
         // A surplus instance is dropped outside the lock: that may take its time.
         let _surplus = match self.policy.isolation {
             Isolation::Fresh => Some(guest),
+            Isolation::Pooled { .. } if guest.is_outdated() => Some(guest),
             Isolation::Pooled { max_idle } => self.idle.with(|idle| {
                 if idle.len() < max_idle {
                     idle.push(guest);

@@ -123,6 +123,10 @@ impl Guest {
         &mut *self.instance
     }
 
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.instance.is_outdated()
+    }
+
     /// Writes the message to the guest and calls the phase. What comes back is not looked at yet.
     #[inline]
     pub(crate) fn call(

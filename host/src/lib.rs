@@ -18,7 +18,8 @@
 //!    transaction that began on it.
 //!
 //! The crate is `no_std` and needs `alloc`. The feature `std` adds `StdClock`, which also
-//! tells processor time, and locks that sleep.
+//! tells processor time, locks that sleep, and `Tiered`, which starts a module on one engine while
+//! another compiles it.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -51,6 +52,8 @@ mod rewrite;
 mod services;
 mod start;
 mod sync;
+#[cfg(feature = "std")]
+mod tiered;
 mod transaction;
 
 #[cfg(test)]
@@ -88,4 +91,6 @@ pub use registry::{Registry, RegistryError};
 pub use report::{BodyDecision, FailureRecord, FilterVerdict, HeadDecision, Reply, ReplyCause, Report};
 pub use services::{Environment, FetchReply, HostServices, NoServices};
 pub use start::start_as_export;
+#[cfg(feature = "std")]
+pub use tiered::{OnPromotion, Promotion, Tiered};
 pub use transaction::Transaction;

@@ -185,6 +185,8 @@ pub struct FilterConfig {
     pub module: ModuleSource,
     /// The backend it runs on, if that is not a device's.
     pub backend: BackendKind,
+    /// Whether it serves from [`BackendKind::early`] while its backend compiles it for the first time.
+    pub quick_start: bool,
     /// Modules that are metered already, by their digests.
     pub trusted: Trusted,
     /// The device that it runs on, if it is not here.
@@ -210,6 +212,7 @@ impl FilterConfig {
             name: "waf".into(),
             module: ModuleSource::Builtin(Builtin::Waf),
             backend,
+            quick_start: true,
             device: None,
             policy: read::default_policy(),
             trusted: Trusted::NONE,

@@ -332,10 +332,26 @@ fn filter(name: &str, mut section: Section<'_>, base: &Path) -> Option<FilterCon
         }
     };
 
+    let quick_start_entry = section.entry("quick_start");
+    let quick_start = quick_start_entry.as_ref().and_then(|entry| entry.boolean());
+    if let (Some(entry), Some(true), Some(backend)) = (&quick_start_entry, quick_start, backend)
+        && device_entry.is_none()
+        && backend.early().is_none()
+    {
+        entry.problem("has no meaning here: this build has no backend that is ready sooner");
+    }
+
     if device_entry.is_some() {
-        for key in
-            ["backend", "capabilities", "isolation", "max_idle", "data", "fetch_hosts", "fetch_timeout"]
-        {
+        for key in [
+            "backend",
+            "quick_start",
+            "capabilities",
+            "isolation",
+            "max_idle",
+            "data",
+            "fetch_hosts",
+            "fetch_timeout",
+        ] {
             if let Some(entry) = section.entry(key) {
                 entry.problem("has no meaning with `device`: the device decides");
             }
@@ -434,6 +450,7 @@ fn filter(name: &str, mut section: Section<'_>, base: &Path) -> Option<FilterCon
         name: name.to_owned(),
         module: module?,
         backend: backend?,
+        quick_start: quick_start.unwrap_or(true),
         device,
         policy,
         trusted,

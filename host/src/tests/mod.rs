@@ -7,4 +7,6 @@ mod guest;
 mod hostcall;
 mod mock;
 mod registry;
+#[cfg(feature = "std")]
+mod tiered;
 mod types;

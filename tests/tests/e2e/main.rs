@@ -114,10 +114,11 @@ upstream = "app"
     }
 }
 
-/// A filter's section. The time limit is out of the way: a machine that runs all suites at once is
-/// slow, and what a test asserts must not depend on it.
+/// A filter's section, on that backend from its first request on. The time limit is out of the way: a
+/// machine that runs all suites at once is slow, and what a test asserts must not depend on it.
 fn filter(name: &str, module: &str, backend: &str, lines: &str) -> String {
+    let start = if backend == "wasmtime" { "quick_start = false" } else { "" };
     format!(
-        "[filter.{name}]\nmodule = {module:?}\nbackend = {backend:?}\nlimits = {{ time = \"20s\", setup_time = \"20s\" }}\n{lines}\n"
+        "[filter.{name}]\nmodule = {module:?}\nbackend = {backend:?}\n{start}\nlimits = {{ time = \"20s\", setup_time = \"20s\" }}\n{lines}\n"
     )
 }

@@ -86,6 +86,36 @@ async fn no_request_fails_while_the_configuration_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_filter_serves_while_it_is_compiled_and_nothing_shows_of_it() {
+    let upstream = Upstream::start().await;
+    let text = Config::before(&upstream).waf("wasmtime").text();
+    assert!(text.contains("quick_start = false"));
+    let mut gateway = Gateway::start(text.replace("quick_start = false", "quick_start = true"));
+    let (address, admin) = (gateway.address(), gateway.admin());
+    // Status and fuel of an attack and of a clean request: what was used, by the counter.
+    let judged = async || {
+        let mut seen = Vec::new();
+        let fuel = async || {
+            let metrics = get(admin, "/metrics", &[]).await.text();
+            let sample = metrics.lines().find_map(|line| line.strip_prefix("picket_filter_fuel_total{"));
+            sample.and_then(|sample| sample.split(' ').nth(1)?.parse::<u64>().ok()).expect("a counter")
+        };
+        for target in [ATTACK, CLEAN] {
+            let before = fuel().await;
+            seen.push((get(address, target, &[]).await.status, fuel().await - before));
+        }
+        seen
+    };
+    let early = judged().await;
+    assert!(matches!(early[..], [(403, 1..), (200, 1..)]), "{early:?}");
+    let line = tokio::task::block_in_place(|| {
+        gateway.wait_for_line("the second engine", |line| line.contains("filter compiled"))
+    });
+    assert!(line.contains("wasmtime"), "{line}");
+    assert_eq!(judged().await, early);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_module_file_that_changes_is_loaded() {
     let upstream = Upstream::start().await;
     let folder = picket_tests::Folder::new();

@@ -7,6 +7,7 @@
 //! Without the feature the table has Picket's engines alone.
 
 use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
@@ -16,7 +17,7 @@ use picket::embedded::Builtin;
 use picket::regression::{Native, Prepared, Sandbox};
 use picket::rules::{Rules, compile_text};
 use picket_ftw::{Exchange, Headers, Mode, Request, Response, Setup, crs_dir};
-use picket_host::Isolation;
+use picket_host::{Isolation, OnPromotion, Promotion, Tiered};
 use picket_waf_compiler::seclang::BASE;
 use serde_json::json;
 
@@ -59,6 +60,31 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// As a gateway starts: `early` serves while `kind` compiles.
+fn quick_start(early: BackendKind, kind: BackendKind, module: &[u8]) -> anyhow::Result<()> {
+    let (done, compiled) = mpsc::channel();
+    let on_promotion: OnPromotion = Arc::new(move |promotion: Promotion<'_>| {
+        let outcome = match promotion {
+            Promotion::Compiled { after } => Ok(after),
+            Promotion::Refused { error } => Err(anyhow!("{error}")),
+        };
+        // Nobody listens any more only if the first verdict has failed.
+        let _ = done.send(outcome);
+    });
+    let backend = Tiered::new(early.build()?.into(), kind.build()?.into(), on_promotion);
+    let begin = Instant::now();
+    let mut sandbox = Sandbox::new(&backend, module, Isolation::Pooled { max_idle: 1 })?;
+    sandbox.request(&Prepared::new(&requests().remove(0).1)).map_err(anyhow::Error::msg)?;
+    let first = begin.elapsed();
+    let compiled = compiled.recv()??;
+    println!(
+        "{kind} with a quick start on {early}: first verdict after {:.1} ms, compiled after {:.1} ms",
+        millis(first),
+        millis(compiled)
+    );
+    Ok(())
+}
+
 fn compare(arguments: &Arguments, crs: &std::path::Path, level: u8) -> anyhow::Result<()> {
     let text = configuration(crs, level)?;
     let begin = Instant::now();
@@ -95,6 +121,9 @@ fn compare(arguments: &Arguments, crs: &std::path::Path, level: u8) -> anyhow::R
                 );
             }
             engines.push((format!("{}{how}", kind.name()), sandbox_run(sandbox)));
+        }
+        if let (Some(early), false) = (kind.early(), arguments.json) {
+            quick_start(early, kind, &module)?;
         }
     }
     #[cfg(feature = "libmodsecurity")]

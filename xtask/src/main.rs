@@ -11,6 +11,7 @@ mod arm;
 mod firmware;
 mod guests;
 mod process;
+mod resident;
 mod segments;
 mod steps;
 mod targets;
@@ -27,8 +28,8 @@ usage: cargo xtask <task>
   guests              build all guest modules into target/guests
   build               build the guests and the gateway (release), the WAF module inside
   serve [-- ARGS]     the same, then run `picket serve ARGS`
-  arm                 build the gateway for an ARM box: wasmi alone, static
-  arm test            the same, and run it emulated
+  arm                 build the gateway for ARM boxes of 64 and 32 bits: wasmi alone, static
+  arm test            the same, and run it emulated; its memory
   targets             the same module and cases on every target, in one table
   firmware build      build the image for a Cortex-M7 board
   firmware test       run it in QEMU: the conformance cases, hostile modules, its figures
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
         ["build"] => build(),
         ["firmware", task] => firmware::run(task),
         ["serve", "--", args @ ..] | ["serve", args @ ..] => serve(args),
-        ["arm"] => arm::build().map(|_| ()),
+        ["arm"] => arm::build(),
         ["arm", "test"] => arm::test(),
         ["targets"] => targets::run(),
         ["test", "--list"] => {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::process::{Cargo, Failure};
 use crate::toolchain::{BOARD, GUEST, OTHER_BOARDS, ensure_component, ensure_sources, ensure_target};
-use crate::{guests, tree};
+use crate::{arm, firmware, guests, targets, tree};
 
 /// Modules must not be larger, in bytes: they are what an edge box downloads and compiles.
 const WAF_MODULE_LIMIT: u64 = 200 * 1024;
@@ -20,7 +20,7 @@ struct Step {
 
 /// Quick ones first. wasmtime is built twice in all, once for tests and benches and once for the
 /// release: that is most of the time.
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 14] = [
     Step { name: "toolchain", title: "Rust targets and components", run: toolchain },
     Step { name: "format", title: "formatting", run: format },
     Step { name: "guests", title: "guest modules and their size", run: guests },
@@ -31,6 +31,9 @@ const STEPS: [Step; 11] = [
     Step { name: "doc", title: "documentation", run: doc },
     Step { name: "test", title: "tests", run: test },
     Step { name: "bench", title: "each benchmark once", run: bench },
+    Step { name: "firmware", title: "the board's image in QEMU", run: || firmware::run("test") },
+    Step { name: "arm", title: "the gateway for ARM boxes, emulated", run: arm::test },
+    Step { name: "targets", title: "the same module and cases on every target", run: targets::run },
     Step { name: "release", title: "the gateway as it is released", run: crate::build },
 ];
 
@@ -144,7 +147,7 @@ fn build_each(builds: &[(&str, &str)], target: &str) -> Result<(), Failure> {
     for (package, features) in builds {
         let shown = if features.is_empty() { "no features" } else { features };
         println!("{package} for {target}: {shown}");
-        Cargo::new(["build", "--quiet", "--no-default-features", "--package", package])
+        Cargo::new(["build", "--quiet", "--profile", "bare", "--no-default-features", "--package", package])
             .args(["--features", features, "--target", target])
             .run()?;
     }
@@ -183,7 +186,7 @@ fn test() -> Result<(), Failure> {
 }
 
 fn bench() -> Result<(), Failure> {
-    // `cargo test` runs each benchmark once, and in the profile that is built already.
-    Cargo::new(["test", "--package", "picket-tests", "--benches"]).run()?;
-    Cargo::new(["test", "--package", "picket-fuel-oracle", "--benches"]).run()
+    // `cargo test` runs each benchmark once, and in the profile that is built already; with the whole
+    // workspace, so that features and with them wasmtime are the same as in the tests.
+    Cargo::new(["test", "--workspace", "--bench", "*"]).run()
 }

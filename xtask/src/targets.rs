@@ -2,26 +2,25 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+use crate::arm::AARCH64;
 use crate::process::{Cargo, Failure, workspace};
-use crate::toolchain::ARM_BOX;
-use crate::{arm, firmware, guests};
+use crate::{firmware, guests};
 
 /// Bytes of a body that are shown at once: what the smallest of the targets takes.
 const PIECE: &str = "1024";
 
 /// Runs the conformance cases with a module on each target, and compares verdicts, actions and fuel.
 pub fn run() -> Result<(), Failure> {
-    arm::ensure()?;
+    AARCH64.ensure()?;
     guests::build()?;
-    let here =
-        build(Cargo::new(["build"]).args(["--features", "wasmtime,device"]), "debug/picket-conformance")?;
-    let arm_box = build(
-        arm::cargo("build").args(["--profile", "edge"]),
-        &format!("{ARM_BOX}/edge/picket-conformance"),
-    )?;
+    let program = "picket-conformance";
+    Cargo::new(["build", "--features", "wasmtime,device", "--package", program]).run()?;
+    let here = workspace().join("target/debug").join(program);
+    AARCH64.cargo("build").args(["--profile", "edge", "--package", program]).run()?;
+    let arm_box = AARCH64.program(program);
     let folder = workspace().join("target/conformance");
     fs::create_dir_all(&folder).map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;
 
@@ -31,7 +30,7 @@ pub fn run() -> Result<(), Failure> {
         let runs: [(&str, Command, &str); 3] = [
             ("x86-64/wasmtime", Command::new(&here), "wasmtime"),
             ("x86-64/wasmi", Command::new(&here), "wasmi"),
-            ("AArch64/wasmi", emulated(&arm_box), "wasmi"),
+            ("AArch64/wasmi", AARCH64.emulated(&arm_box), "wasmi"),
         ];
         let mut compared: Vec<OsString> = vec!["compare".into()];
         for (target, mut command, backend) in runs {
@@ -53,17 +52,6 @@ pub fn run() -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-fn build(cargo: Cargo, program: &str) -> Result<PathBuf, Failure> {
-    cargo.args(["--package", "picket-conformance"]).run()?;
-    Ok(workspace().join("target").join(program))
-}
-
-fn emulated(program: &Path) -> Command {
-    let mut command = Command::new(arm::QEMU);
-    command.arg(program);
-    command
 }
 
 fn pair(target: &str, file: &Path) -> OsString {

@@ -9,8 +9,6 @@ use crate::process::Failure;
 pub const GUEST: &str = "wasm32v1-none";
 /// The target that stands for every board: a Cortex-M4 or M7 with a floating-point unit.
 pub const BOARD: &str = "thumbv7em-none-eabihf";
-/// Boxes with Linux on 64 and on 32 bits of ARM.
-pub const ARM_BOX: &str = "aarch64-unknown-linux-musl";
 /// Other boards: a Cortex-M33, and a RISC-V without floating point.
 pub const OTHER_BOARDS: [&str; 2] = ["thumbv8m.main-none-eabihf", "riscv32imac-unknown-none-elf"];
 
@@ -38,7 +36,7 @@ pub fn ensure_target(target: &str) -> Result<(), Failure> {
 
 /// Makes sure that the sources of the standard library are there, to build parts of it for size.
 pub fn ensure_sources() -> Result<(), Failure> {
-    let sources = Path::new(&library_folder(GUEST)?).join("../../../src/rust/library/core/Cargo.toml");
+    let sources = Path::new(&library_folder(GUEST)?).join("../../src/rust/library/core/Cargo.toml");
     if sources.is_file() {
         return Ok(());
     }

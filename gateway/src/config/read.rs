@@ -144,8 +144,10 @@ fn set<T>(place: &mut T, value: Option<T>) {
     }
 }
 
-fn set_size(place: &mut usize, section: &mut Section<'_>, key: &'static str, least: usize, most: usize) {
-    let size = section.entry(key).and_then(|entry| entry.size(least as u64, most as u64));
+fn set_size(place: &mut usize, section: &mut Section<'_>, key: &'static str, least: u64, most: u64) {
+    // What the machine cannot address it cannot have either.
+    let most = most.min(usize::MAX as u64);
+    let size = section.entry(key).and_then(|entry| entry.size(least, most));
     set(place, size.map(|size| size as usize));
 }
 
@@ -502,7 +504,7 @@ fn limits(entry: &Entry<'_>) -> Option<Limits> {
     limits.call.host_call_bytes = bytes;
     limits.setup.host_call_bytes = bytes;
     // One page is the least a linear memory can be useful with.
-    set_size(&mut limits.memory_bytes, &mut section, "memory", 64 << 10, u32::MAX as usize);
+    set_size(&mut limits.memory_bytes, &mut section, "memory", 64 << 10, u32::MAX.into());
     set_size(&mut limits.table_elements, &mut section, "table_elements", 0, 10_000_000);
     set(&mut limits.tables, count(&mut section, "tables"));
     set(&mut limits.call_depth, count(&mut section, "call_depth"));

@@ -94,13 +94,7 @@ impl ArmBox {
             .env("PICKET_WAF_MODULE", guests::waf_module())
             .env("PICKET_SECLANG_MODULE", guests::seclang_module())
             .run()?;
-        let program = self.program("picket");
-        let bytes = fs::metadata(&program)
-            .map_err(|error| Failure::new(format!("{}: {error}", program.display())))?
-            .len();
-        println!("{}: {}: {:.2} MB, static", self.name, program.display(), bytes as f64 / 1e6);
-        within("the program", bytes, SIZE_LIMIT)?;
-        Ok(program)
+        Ok(self.program("picket"))
     }
 
     /// Starts the gateway before its built-in demo: what is clean passes, an attack does not.
@@ -121,18 +115,14 @@ impl ArmBox {
         Ok(())
     }
 
-    /// Memory of the gateway that waits, with one filter and with more.
-    fn resident(&self, program: &Path) -> Result<(), Failure> {
+    /// Size and memory of the gateway.
+    fn measure(&self, program: &Path) -> Result<Figures, Failure> {
+        let bytes = fs::metadata(program)
+            .map_err(|error| Failure::new(format!("{}: {error}", program.display())))?
+            .len();
         let (one, more) = (self.resident_with(program, 1)?, self.resident_with(program, FILTERS)?);
-        let each = more.saturating_sub(one) / (FILTERS as u64 - 1);
-        println!(
-            "{}: idle with the built-in rules {:.2} MB resident, {:.2} MB more for each further filter",
-            self.name,
-            one as f64 / 1e6,
-            each as f64 / 1e6
-        );
-        within("memory at rest", one, RESIDENT_LIMIT)?;
-        within("memory of a further filter", each, FILTER_LIMIT)
+        let further = more.saturating_sub(one) / (FILTERS as u64 - 1);
+        Ok(Figures { bytes, one, further })
     }
 
     fn resident_with(&self, program: &Path, filters: usize) -> Result<u64, Failure> {
@@ -174,21 +164,63 @@ pub fn build() -> Result<(), Failure> {
     BOXES.iter().try_for_each(|arm| arm.build().map(|_| ()))
 }
 
-/// The same, and runs them.
+/// The same, and runs them; what they take must be within its limits.
 pub fn test() -> Result<(), Failure> {
     ensure()?;
     guests::build()?;
-    BOXES.iter().try_for_each(|arm| {
+    let mut all = Vec::new();
+    for arm in BOXES {
         let program = arm.build()?;
         arm.test(&program)?;
-        arm.resident(&program)
+        all.push((arm, arm.measure(&program)?));
+    }
+    print!("{}", table(&all));
+    all.iter().try_for_each(|(arm, figures)| {
+        within(arm, "the program", figures.bytes, SIZE_LIMIT)?;
+        within(arm, "memory at rest", figures.one, RESIDENT_LIMIT)?;
+        within(arm, "memory of a further filter", figures.further, FILTER_LIMIT)
     })
 }
 
-fn within(what: &str, bytes: u64, limit: u64) -> Result<(), Failure> {
+/// What the gateway takes on each kind of box.
+pub fn sizes() -> Result<(), Failure> {
+    ensure()?;
+    let measure = |arm: &'static ArmBox| Ok((arm, arm.measure(&arm.build()?)?));
+    let all: Vec<_> = BOXES.into_iter().map(measure).collect::<Result<_, Failure>>()?;
+    print!("{}", table(&all));
+    Ok(())
+}
+
+/// What a gateway with wasmi alone takes, in bytes.
+struct Figures {
+    /// The program.
+    bytes: u64,
+    /// Resident when it waits with the built-in rules.
+    one: u64,
+    /// What each further filter adds to that.
+    further: u64,
+}
+
+fn table(all: &[(&ArmBox, Figures)]) -> String {
+    let mut table =
+        format!("{:<28} {:>12} {:>14} {:>18}\n", "gateway", "program, MB", "resident, MB", "each filter, MB");
+    for (arm, Figures { bytes, one, further }) in all {
+        let megabytes = |bytes: &u64| *bytes as f64 / 1e6;
+        table.push_str(&format!(
+            "{:<28} {:>12.2} {:>14.2} {:>18.2}\n",
+            format!("{}, wasmi", arm.name),
+            megabytes(bytes),
+            megabytes(one),
+            megabytes(further)
+        ));
+    }
+    table
+}
+
+fn within(arm: &ArmBox, what: &str, bytes: u64, limit: u64) -> Result<(), Failure> {
     match bytes <= limit {
         true => Ok(()),
-        false => Err(Failure::new(format!("{what}: {bytes} bytes; {limit} are allowed"))),
+        false => Err(Failure::new(format!("{}: {what}: {bytes} bytes; {limit} are allowed", arm.name))),
     }
 }
 

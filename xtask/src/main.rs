@@ -30,6 +30,7 @@ usage: cargo xtask <task>
   serve [-- ARGS]     the same, then run `picket serve ARGS`
   arm                 build the gateway for ARM boxes of 64 and 32 bits: wasmi alone, static
   arm test            the same, and run it emulated; its memory
+  sizes               what modules, ARM gateways and the board's images take
   targets             the same module and cases on every target, in one table
   firmware build      build the image for a Cortex-M7 board
   firmware test       run it in QEMU: the conformance cases, hostile modules, its figures
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         ["serve", "--", args @ ..] | ["serve", args @ ..] => serve(args),
         ["arm"] => arm::build(),
         ["arm", "test"] => arm::test(),
+        ["sizes"] => sizes(),
         ["targets"] => targets::run(),
         ["test", "--list"] => {
             steps::list();
@@ -68,6 +70,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints what everything takes.
+fn sizes() -> Result<(), Failure> {
+    println!("{}", guests::table(&guests::build()?));
+    arm::sizes()?;
+    println!();
+    firmware::run("size")
 }
 
 /// Builds the gateway as it is released.

@@ -111,16 +111,10 @@ pub(crate) fn decode_prefix<'a, T: Deserialize<'a>>(
     bytes: &'a [u8],
     what: &'static str,
 ) -> Result<T, DecodeError> {
-    decode_front(bytes, what).map(|(message, _)| message)
-}
-
-/// The same, with the bytes behind it.
-#[inline]
-pub(crate) fn decode_front<'a, T: Deserialize<'a>>(
-    bytes: &'a [u8],
-    what: &'static str,
-) -> Result<(T, &'a [u8]), DecodeError> {
-    postcard::take_from_bytes(bytes).map_err(|_| DecodeError::malformed(what, 0))
+    match postcard::take_from_bytes(bytes) {
+        Ok((message, _)) => Ok(message),
+        Err(_) => Err(DecodeError::malformed(what, 0)),
+    }
 }
 
 /// Decodes a message that an untrusted side wrote: nothing may follow it.

@@ -29,6 +29,7 @@ extern crate alloc;
 extern crate std;
 
 mod codec;
+mod front;
 mod import;
 mod manifest;
 mod message;

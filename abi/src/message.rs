@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::{DecodeError, decode_front, decode_prefix};
+use crate::codec::{DecodeError, decode_prefix};
+use crate::front::Front;
 use crate::octets::Octets;
 use crate::seq::{Element, Seq};
 
@@ -20,6 +21,12 @@ pub struct Header<'a> {
 
 impl<'a> Element<'a> for Header<'a> {
     const NAME: &'static str = "header";
+
+    #[inline]
+    fn take(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let mut front = Front(bytes);
+        Some((Header { name: front.octets()?, value: front.octets()? }, front.0))
+    }
 }
 
 impl<'a> Seq<'a, Header<'a>> {
@@ -155,12 +162,56 @@ impl<'a> RequestHead<'a> {
     /// [`DecodeError`] if the bytes are no request head.
     #[inline]
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        let (mut head, rest): (Self, _) = decode_front(bytes, "request head")?;
+        let (mut head, rest) = Self::take(bytes).ok_or(DecodeError::malformed("request head", 0))?;
         if !rest.is_empty() {
             // What a later host appends without it is ignored.
             head.protocol = decode_prefix(rest, "protocol").unwrap_or_default();
         }
         Ok(head)
+    }
+
+    /// The fields up to `end`, and what is behind them.
+    fn take(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let mut front = Front(bytes);
+        let (request_id, route) = (front.octets()?, front.octets()?);
+        let addr = match front.variant()? {
+            0 => PeerAddr::Unknown,
+            1 => PeerAddr::V4(front.array()?),
+            2 => PeerAddr::V6(front.array()?),
+            _ => return None,
+        };
+        let client = Peer { addr, port: front.u16()? };
+        let scheme = match front.variant()? {
+            0 => Scheme::Http,
+            1 => Scheme::Https,
+            _ => return None,
+        };
+        let version = match front.variant()? {
+            0 => HttpVersion::Http09,
+            1 => HttpVersion::Http10,
+            2 => HttpVersion::Http11,
+            3 => HttpVersion::Http2,
+            4 => HttpVersion::Http3,
+            _ => return None,
+        };
+        let (method, authority, target) = (front.octets()?, front.octets()?, front.octets()?);
+        let headers = Seq::from_encoded(front.octets()?.bytes());
+        let end = front.bool()?;
+        let protocol = Octets::default();
+        let head = RequestHead {
+            request_id,
+            route,
+            client,
+            scheme,
+            version,
+            method,
+            authority,
+            target,
+            headers,
+            end,
+            protocol,
+        };
+        Some((head, front.0))
     }
 
     /// The protocol as it stands in the request line.
@@ -180,7 +231,12 @@ impl<'a> RequestHead<'a> {
 
     /// The target between `?` and `#`, without either; `None` where there is no `?`.
     pub fn query(&self) -> Option<&'a [u8]> {
-        let rest = self.target.bytes().get(self.path().len()..)?.strip_prefix(b"?")?;
+        self.query_behind(self.path())
+    }
+
+    /// The same for whoever has the [`path`](Self::path) already: finding it is a look at every byte.
+    pub fn query_behind(&self, path: &[u8]) -> Option<&'a [u8]> {
+        let rest = self.target.bytes().get(path.len()..)?.strip_prefix(b"?")?;
         let end = rest.iter().position(|&byte| byte == b'#').unwrap_or(rest.len());
         Some(&rest[..end])
     }
@@ -296,5 +352,64 @@ impl TransactionLog {
     /// [`DecodeError`] if the bytes are no transaction log.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         decode_prefix(bytes, "transaction log")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::codec::encode;
+
+    /// Heads of all kinds, whole, cut short, and with bytes changed.
+    fn messages() -> Vec<Vec<u8>> {
+        let long = vec![b'x'; 300];
+        let mut fields = vec![0; 400];
+        let len = encode(&Header { name: Octets(b"host"), value: Octets(&long) }, &mut fields).unwrap();
+        let mut messages = Vec::new();
+        for (addr, port, headers) in [
+            (PeerAddr::Unknown, 0, &b""[..]),
+            (PeerAddr::V4([192, 0, 2, 7]), 50_000, &fields[..len]),
+            (PeerAddr::V6([9; 16]), 443, b"\x01a\x01b"),
+        ] {
+            let head = RequestHead {
+                request_id: Octets(b"id"),
+                client: Peer { addr, port },
+                scheme: Scheme::Https,
+                version: HttpVersion::Http3,
+                method: Octets(b"GET"),
+                target: Octets(&long[..port as usize % 301]),
+                headers: Seq::from_encoded(headers),
+                ..RequestHead::default()
+            };
+            let mut buffer = vec![0; 2_000];
+            let len = encode(&head, &mut buffer).unwrap();
+            buffer.truncate(len);
+            for at in 0..len {
+                messages.push(buffer[..at].to_vec());
+                for bits in [1, 0x80, 0xff, 0x7e] {
+                    let mut changed = buffer.clone();
+                    changed[at] ^= bits;
+                    messages.push(changed);
+                }
+            }
+            messages.push(buffer);
+        }
+        messages
+    }
+
+    #[test]
+    fn heads_are_read_as_postcard_reads_them() {
+        let mut read = 0;
+        for bytes in messages() {
+            let expected = postcard::take_from_bytes::<RequestHead<'_>>(&bytes).ok();
+            read += usize::from(expected.is_some());
+            assert_eq!(RequestHead::take(&bytes), expected, "{bytes:?}");
+            let expected = postcard::take_from_bytes::<Header<'_>>(&bytes).ok();
+            assert_eq!(<Header<'_> as Element<'_>>::take(&bytes), expected, "{bytes:?}");
+        }
+        assert!(read > 100, "most changes leave a head: {read}");
     }
 }

@@ -7,6 +7,7 @@ use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
 use crate::codec::DecodeError;
+use crate::front::Front;
 use crate::octets::Octets;
 
 /// What can stand in a [`Seq`].
@@ -21,10 +22,22 @@ pub trait Element<'a>: Deserialize<'a> + Serialize + 'a {
     fn check(&self) -> Result<(), DecodeError> {
         Ok(())
     }
+
+    /// Decodes one element from the front of a list; what is behind it, too.
+    #[doc(hidden)]
+    fn take(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        postcard::take_from_bytes(bytes).ok()
+    }
 }
 
 impl<'a> Element<'a> for Octets<'a> {
     const NAME: &'static str = "octets";
+
+    #[inline]
+    fn take(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let mut front = Front(bytes);
+        Some((front.octets()?, front.0))
+    }
 }
 
 /// A borrowed list of `T`. On the wire: a varint length in bytes, then the elements, each encoded
@@ -73,8 +86,7 @@ impl<'a, T: Element<'a>> Seq<'a, T> {
         let mut rest = self.bytes;
         while !rest.is_empty() {
             let offset = self.bytes.len() - rest.len();
-            let (element, tail) =
-                postcard::take_from_bytes::<T>(rest).map_err(|_| DecodeError::malformed(T::NAME, offset))?;
+            let (element, tail) = T::take(rest).ok_or(DecodeError::malformed(T::NAME, offset))?;
             // An element of no bytes would be repeated for ever.
             if tail.len() == rest.len() {
                 return Err(DecodeError::malformed(T::NAME, offset));
@@ -154,8 +166,7 @@ impl<'a, T: Element<'a>> Iterator for SeqIter<'a, T> {
 
     #[inline]
     fn next(&mut self) -> Option<T> {
-        let decoded = postcard::take_from_bytes::<T>(self.rest).ok();
-        match decoded {
+        match T::take(self.rest) {
             Some((element, tail)) if tail.len() < self.rest.len() => {
                 self.rest = tail;
                 Some(element)

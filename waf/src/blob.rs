@@ -31,7 +31,7 @@ pub mod format {
     /// The first bytes of a blob.
     pub const MAGIC: [u8; 4] = *b"PKTR";
     /// Version of this layout.
-    pub const VERSION: u16 = 1;
+    pub const VERSION: u16 = 2;
     /// Bytes before the section table.
     pub const HEADER_LEN: usize = 16;
 
@@ -64,19 +64,20 @@ pub mod format {
         /// `u16` numbers: prefilter classes; the hot limit and the dense length, in entries; how many
         /// of the first checks are structural (for absent headers, for header counts, or with
         /// patterns that run on a named header without a literal); the first sparse state with
-        /// outputs.
+        /// outputs; how many headers are counted.
         Meta = 11,
         /// The class of each byte in values, then the same in raw urlencoded strings.
         PrefilterMap = 12,
         /// `u16` entries: rows of the dense states, premultiplied.
         PrefilterDense = 13,
-        /// `u16` a sparse state: offset of its list.
-        PrefilterSparseIndex = 14,
-        /// Lists: `count: u8, base: u8`, then `class: u8, next: u16` each; for any other class dense row
-        /// number `base` counts.
+        /// Values of a variable that no rule has anything against, one behind the other, the most
+        /// frequent first: `variable: u8, length: u8`, then its bytes.
+        Calm = 14,
+        /// Lists: `count: u8, base: u8`, then, in states with outputs, `output: u16`, then `class: u8,
+        /// next: u16` each; for any other class dense row number `base` counts. The number of a sparse
+        /// state is the dense length and the offset of its list.
         PrefilterSparse = 15,
-        /// `u16` offsets of the outputs: of the dense states that have some, of the sparse ones, of
-        /// [`ESCAPE`].
+        /// `u16` offsets of the outputs: of the dense states that have some, of [`ESCAPE`].
         PrefilterOutputIndex = 16,
         /// Lists: `count: u16`, then `u16` each: a pattern, or [`OUTPUT_FLAG`] and a flag's number.
         PrefilterOutputs = 17,
@@ -86,27 +87,53 @@ pub mod format {
         Needs = 19,
         /// The joint class of each byte: bytes of one class are told apart by no automaton.
         JointClasses = 20,
-        /// Texts: names of headers that only checks which name them look at.
-        IgnoredHeaders = 21,
+        /// Records of [`HEADER_NAME_LEN`]: names of headers that something is known of.
+        HeaderNames = 21,
+        /// A hash table of these: the number of a record and 1, or 0. Its length is a power of two; a
+        /// name stands at [`name_hash`] or behind it.
+        HeaderSlots = 22,
     }
 
     /// Number of sections.
-    pub const SECTIONS: usize = 22;
+    pub const SECTIONS: usize = 23;
     /// Most byte sets that the patterns of a ruleset ask for.
     pub const NEEDS: usize = 31;
     /// In [`Section::Needs`]: the byte is no content in a raw urlencoded string (`=`, `&`, `%`, `+`).
     pub const SPECIAL_BYTE: u32 = 1 << 31;
     /// `id: u32, message: text, category: text, severity: u8, tags: u8, first tag: u16`
     pub const RULE_LEN: usize = 20;
-    /// `rule: u16, reserved: u8, operator: u8, variables: u32, first selector: u16, selectors: u16,
-    /// first pattern: u16, patterns: u16`
+    /// `rule: u16, calm: u8, operator: u8, variables: u32, first selector: u16, selectors: u16,
+    /// first pattern: u16, patterns: u16`. What is calm needs no automaton: with [`CALM_COUNTS`] the
+    /// header counts 0 and 1, with any other number `n` above 0 values with a byte, but none of byte set
+    /// `n - 1`.
     pub const CHECK_LEN: usize = 16;
+    /// See [`CHECK_LEN`].
+    pub const CALM_COUNTS: u8 = 0xff;
+    /// `name: text, flags: u8, count: u8`: what is known of a header's name, and its place among the
+    /// counts of headers, if there is one.
+    pub const HEADER_NAME_LEN: usize = 8;
+    /// Only checks that name the header look at its values.
+    pub const NAME_IGNORED: u8 = 1;
+    /// No rule has anything against the name.
+    pub const NAME_CALM: u8 = 2;
+    /// Some check of the header's values needs no literal.
+    pub const NAME_VALUED: u8 = 4;
+    /// In a record of a name: it is not counted.
+    pub const NOT_COUNTED: u8 = 0xff;
+
+    /// Where a header's name stands in [`Section::HeaderSlots`], in any letter case.
+    pub const fn name_hash(name: &[u8]) -> usize {
+        let [first, .., last] = name else { return name.len() };
+        name.len() * 7 + (*first | 0x20) as usize * 3 + (*last | 0x20) as usize
+    }
     /// `variable: u8, exclude: u8, name: text`
     pub const SELECTOR_LEN: usize = 8;
     /// `nodes: u32, triggers: u32, always: u32`: the pipeline nodes that values of the variable need
-    /// (0: no rule looks at it), the flags that make one of them change something, and whether a
-    /// pattern runs without a literal
+    /// (0: no rule looks at it), the flags that make one of them change something, and the byte sets of
+    /// which a value must have one before patterns run that wait for no literal, or [`EVERY_VALUE`]
     pub const VARIABLE_LEN: usize = 12;
+    /// Patterns run whatever bytes a value has.
+    pub const EVERY_VALUE: u32 = 1 << 31;
     /// `automaton: u32, check: u16, needs: u32`: a value without a byte of each set whose bit is in
     /// `needs` does not match
     pub const PATTERN_LEN: usize = 10;
@@ -197,6 +224,13 @@ pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |chunk| u32::from_le_bytes(*chunk))
 }
 
+/// Whether two names are the same in any letter case. Most are written alike: that is asked first.
+#[inline]
+fn same_name(known: &[u8], name: &[u8]) -> bool {
+    known.len() == name.len()
+        && known.iter().zip(name).all(|(&known, &byte)| known == byte || known.eq_ignore_ascii_case(&byte))
+}
+
 fn record(bytes: &[u8], index: usize, len: usize) -> &[u8] {
     bytes.get(index * len..index * len + len).unwrap_or(&[])
 }
@@ -221,6 +255,8 @@ pub struct RuleInfo<'a> {
 pub(crate) struct Check {
     pub rule: usize,
     pub operator: u8,
+    /// See [`format::CHECK_LEN`].
+    pub calm: u8,
     variables: u32,
     first_selector: usize,
     pub selectors: usize,
@@ -243,8 +279,17 @@ pub(crate) struct Interest {
     pub nodes: u32,
     /// Flags of a sweep that make one of the nodes change the value.
     pub triggers: u32,
-    /// Whether a pattern runs without a literal.
-    pub always: bool,
+    /// The byte sets of which one makes patterns run without a literal, or [`format::EVERY_VALUE`].
+    pub always: u32,
+}
+
+/// What is known of a header's name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeaderName {
+    /// `NAME_…`
+    pub flags: u8,
+    /// Its place among the counts.
+    pub count: u8,
 }
 
 /// A compiled ruleset.
@@ -352,6 +397,7 @@ impl<'a> RuleSet<'a> {
         Check {
             rule: usize::from(u16_at(record, 0)),
             operator: record.get(3).copied().unwrap_or(0),
+            calm: record.get(2).copied().unwrap_or(0),
             variables: u32_at(record, 4),
             first_selector: usize::from(u16_at(record, 8)),
             selectors: usize::from(u16_at(record, 10)),
@@ -390,10 +436,41 @@ impl<'a> RuleSet<'a> {
         applies
     }
 
-    /// Names of headers that only checks which name them look at.
-    pub(crate) fn ignored_headers(&self) -> impl Iterator<Item = &'a [u8]> {
-        let names = self.section(Section::IgnoredHeaders);
-        (0..names.len() / format::TEXT_LEN).map(move |at| self.text(names, at * format::TEXT_LEN))
+    /// How many headers are counted.
+    pub(crate) fn header_counts(&self) -> usize {
+        usize::from(u16_at(self.section(Section::Meta), 10))
+    }
+
+    /// What is known of a header's name, in any letter case.
+    #[inline(never)]
+    pub(crate) fn header_name(&self, name: &[u8]) -> Option<HeaderName> {
+        let slots = self.section(Section::HeaderSlots);
+        let mask = slots.len().wrapping_sub(1);
+        let mut slot = format::name_hash(name);
+        // A table that is full, which only a damaged one is, ends the search, too.
+        for _ in slots {
+            let number = usize::from(*slots.get(slot & mask)?).checked_sub(1)?;
+            let record = record(self.section(Section::HeaderNames), number, format::HEADER_NAME_LEN);
+            if same_name(self.text(record, 0), name) {
+                return Some(HeaderName { flags: *record.get(6)?, count: *record.get(7)? });
+            }
+            slot += 1;
+        }
+        None
+    }
+
+    /// Whether no rule has anything against a value of `variable`.
+    #[inline(never)]
+    pub(crate) fn is_calm(&self, variable: Variable, value: &[u8]) -> bool {
+        let mut rest = self.section(Section::Calm);
+        while let [known, len, tail @ ..] = rest {
+            let Some((calm, tail)) = tail.split_at_checked(usize::from(*len)) else { return false };
+            if *known == variable as u8 && calm == value {
+                return true;
+            }
+            rest = tail;
+        }
+        false
     }
 
     /// Words of a pattern set.
@@ -432,7 +509,7 @@ impl<'a> RuleSet<'a> {
 
     pub(crate) fn interest(&self, variable: Variable) -> Interest {
         let record = record(self.section(Section::Variables), variable as usize, format::VARIABLE_LEN);
-        Interest { nodes: u32_at(record, 0), triggers: u32_at(record, 4), always: u32_at(record, 8) != 0 }
+        Interest { nodes: u32_at(record, 0), triggers: u32_at(record, 4), always: u32_at(record, 8) }
     }
 
     /// Word `word` of what could match in `variable`.
@@ -455,7 +532,6 @@ impl<'a> RuleSet<'a> {
             self.section(Section::Meta),
             self.section(Section::PrefilterMap),
             self.section(Section::PrefilterDense),
-            self.section(Section::PrefilterSparseIndex),
             self.section(Section::PrefilterSparse),
             self.section(Section::PrefilterOutputIndex),
             self.section(Section::PrefilterOutputs),

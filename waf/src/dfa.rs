@@ -155,14 +155,22 @@ impl Expanded {
 fn unpack_map<'a>(packed: &'a [u8], map: &mut [u8]) -> Option<&'a [u8]> {
     let (codes, mut explicit) = packed.split_at_checked(map.len().div_ceil(4))?;
     let mut fresh = 1;
-    for (at, class) in map.iter_mut().enumerate() {
-        match codes[at / 4] >> (at % 4 * 2) & 3 {
-            0 => {}
-            1 => {
-                *class = fresh;
-                fresh = fresh.wrapping_add(1);
+    for (four, &codes) in map.chunks_mut(4).zip(codes) {
+        // Most classes are 0.
+        let mut codes = codes;
+        for class in four {
+            if codes == 0 {
+                break;
             }
-            _ => (*class, explicit) = explicit.split_first().map(|(&first, rest)| (first, rest))?,
+            match codes & 3 {
+                0 => {}
+                1 => {
+                    *class = fresh;
+                    fresh = fresh.wrapping_add(1);
+                }
+                _ => (*class, explicit) = explicit.split_first().map(|(&first, rest)| (first, rest))?,
+            }
+            codes >>= 2;
         }
     }
     Some(explicit)

@@ -8,7 +8,7 @@ use crate::automata::Automata;
 use crate::blob::{Check, Interest, RuleSet, format};
 use crate::body::Sink;
 use crate::config::Config;
-use crate::prefilter::{ANY_LITERAL, Prefilter};
+use crate::prefilter::{ANY_LITERAL, ESCAPED, Prefilter};
 use crate::present::ByteSets;
 use crate::urlencoded;
 use crate::variable::Variable;
@@ -34,8 +34,6 @@ pub(crate) struct Inspector {
     prefilter: Prefilter<'static>,
     byte_sets: ByteSets<'static>,
     interests: [Interest; Variable::COUNT],
-    /// The lengths, modulo 32, of the names of ignored headers, one bit each.
-    ignored_lengths: u32,
     config: Config,
     steps: Vec<Step>,
     automata: Automata,
@@ -60,7 +58,6 @@ impl Inspector {
             prefilter: rules.prefilter(),
             byte_sets: rules.byte_sets(),
             interests: Variable::ALL.map(|variable| rules.interest(variable)),
-            ignored_lengths: rules.ignored_headers().fold(0, |set, name| set | 1 << (name.len() & 31)),
             config,
             automata: Automata::default(),
             steps: alloc::vec![Step::default(); nodes],
@@ -77,6 +74,10 @@ impl Inspector {
 
     pub(crate) fn config(&self) -> &Config {
         &self.config
+    }
+
+    pub(crate) fn rules(&self) -> &RuleSet<'static> {
+        &self.rules
     }
 
     pub(crate) fn limit_unpacked(&mut self, bytes: usize) {
@@ -188,7 +189,7 @@ impl Inspector {
         name: &[u8],
         value: &[u8],
     ) {
-        let always = self.interests[variable as usize].always;
+        let always = self.interests[variable as usize].always != 0;
         for word in 0..self.words() {
             let Some(hits) = self.hits.get_mut(owner * self.rules.words() + word) else { continue };
             let mut candidates = 0;
@@ -233,7 +234,17 @@ impl Inspector {
         }
     }
 
+    /// Whether a check has nothing against a value that has none of the bytes it is calm without.
+    pub(crate) fn is_calm(&self, check: &Check, value: &[u8]) -> bool {
+        let set = match check.calm {
+            0 | format::CALM_COUNTS => return false,
+            number => 1u32 << (number - 1 & 31),
+        };
+        !value.is_empty() && self.byte_sets.in_value(value) & set == 0
+    }
+
     /// Puts one check to a value as it is.
+    #[inline(never)]
     pub(crate) fn ask(&mut self, check: &Check, variable: Variable, name: &[u8], value: &[u8]) {
         self.matched.clear();
         let found = match check.operator {
@@ -359,16 +370,40 @@ fn excerpt(bytes: &[u8]) -> &[u8] {
 }
 
 impl Inspector {
-    /// Inspects a header, but for the checks that name it.
+    /// Inspects the value of a header, but for the checks that name it and need no literal.
     pub(crate) fn header(&mut self, name: &[u8], value: &[u8]) {
-        if self.ignored_lengths & 1 << (name.len() & 31) != 0
-            && self.rules.ignored_headers().any(|ignored| ignored.eq_ignore_ascii_case(name))
-        {
-            return;
-        }
         self.inspect(Variable::RequestHeaders, name, value, false);
     }
 
+    /// Inspects a query: as it came, and the pairs in it.
+    pub(crate) fn query(&mut self, raw: &[u8]) {
+        let Some(mut flags) = self.sweep_urlencoded(raw) else { return };
+        // Without an escape, what the sweep has seen is all that there is in the query as it came, and
+        // blanks for `+` besides.
+        let alike = flags & ESCAPED == 0 && self.interests[Variable::QueryString as usize].always == 0;
+        let calm = alike && !self.is_suspicious(Variable::QueryString, flags);
+        self.refine_urlencoded(raw, &mut flags);
+        let pairs = self.has_suspicious_pairs(flags);
+        if !calm {
+            self.value(Variable::QueryString, b"", raw);
+        }
+        if pairs {
+            self.pairs(raw);
+        }
+    }
+
+    /// Whether one look at a whole `Cookie` header tells that there is nothing in any of its cookies:
+    /// what occurs in one occurs in the header.
+    pub(crate) fn are_calm_cookies(&mut self, header: &[u8]) -> bool {
+        let parts = [Variable::RequestCookies, Variable::RequestCookiesNames];
+        if parts.iter().any(|&part| self.interests[part as usize].always != 0) {
+            return false;
+        }
+        let flags = self.sweep(0, header);
+        !parts.iter().any(|&part| self.is_suspicious(part, flags))
+    }
+
+    #[inline(never)]
     fn inspect(&mut self, variable: Variable, name: &[u8], value: &[u8], always: bool) {
         if self.interests[variable as usize].nodes == 0 || value.is_empty() && !always {
             return;
@@ -378,22 +413,43 @@ impl Inspector {
             self.evaluate(variable, name, value, flags);
         }
     }
+
+    /// Sweeps a raw urlencoded string into the root's pattern set.
+    fn sweep_urlencoded(&mut self, raw: &[u8]) -> Option<u32> {
+        let words = self.words();
+        let hits = self.hits.get_mut(..words)?;
+        hits.fill(0);
+        Some(self.prefilter.sweep_urlencoded(raw, hits))
+    }
+
+    /// Drops what is not possible in any pair of a string that was swept.
+    fn refine_urlencoded(&mut self, raw: &[u8], flags: &mut u32) {
+        let words = self.words();
+        let Some(hits) = self.hits.get_mut(..words) else { return };
+        if *flags & ANY_LITERAL != 0 && !refine(&self.rules, hits, self.byte_sets.in_urlencoded(raw)) {
+            *flags &= !ANY_LITERAL;
+        }
+    }
+
+    fn has_suspicious_pairs(&self, flags: u32) -> bool {
+        self.is_suspicious(Variable::Args, flags) || self.is_suspicious(Variable::ArgsNames, flags)
+    }
 }
 
 impl Sink for Inspector {
     fn value(&mut self, variable: Variable, name: &[u8], value: &[u8]) {
-        self.inspect(variable, name, value, self.interests[variable as usize].always);
+        let always = match self.interests[variable as usize].always {
+            0 => false,
+            format::EVERY_VALUE.. => true,
+            sets => self.byte_sets.in_value(value) & sets != 0,
+        };
+        self.inspect(variable, name, value, always);
     }
 
     fn urlencoded(&mut self, raw: &[u8]) {
-        let words = self.words();
-        let Some(hits) = self.hits.get_mut(..words) else { return };
-        hits.fill(0);
-        let mut flags = self.prefilter.sweep_urlencoded(raw, hits);
-        if flags & ANY_LITERAL != 0 && !refine(&self.rules, hits, self.byte_sets.in_urlencoded(raw)) {
-            flags &= !ANY_LITERAL;
-        }
-        if self.is_suspicious(Variable::Args, flags) || self.is_suspicious(Variable::ArgsNames, flags) {
+        let Some(mut flags) = self.sweep_urlencoded(raw) else { return };
+        self.refine_urlencoded(raw, &mut flags);
+        if self.has_suspicious_pairs(flags) {
             self.pairs(raw);
         }
     }

@@ -9,6 +9,8 @@ use crate::blob::{format, u16_at};
 
 /// Set by a sweep that found a literal of any pattern.
 pub(crate) const ANY_LITERAL: u32 = 1 << 31;
+/// Set by the sweep of an urlencoded string that came by a `%`.
+pub(crate) const ESCAPED: u32 = 1 << 30;
 
 /// Classes by byte.
 type Map = [u8; 256];
@@ -23,7 +25,6 @@ pub(crate) struct Prefilter<'a> {
     values: &'a Map,
     urlencoded: &'a Map,
     dense: &'a [[u8; 2]],
-    sparse_index: &'a [[u8; 2]],
     sparse: &'a [u8],
     output_index: &'a [[u8; 2]],
     outputs: &'a [u8],
@@ -45,7 +46,6 @@ impl<'a> Prefilter<'a> {
         meta: &'a [u8],
         maps: &'a [u8],
         dense: &'a [u8],
-        sparse_index: &'a [u8],
         sparse: &'a [u8],
         output_index: &'a [u8],
         outputs: &'a [u8],
@@ -58,7 +58,6 @@ impl<'a> Prefilter<'a> {
             values: maps.first_chunk().unwrap_or(&NO_MAP),
             urlencoded: maps.last_chunk().unwrap_or(&NO_MAP),
             dense: dense.as_chunks().0,
-            sparse_index: sparse_index.as_chunks().0,
             sparse,
             output_index: output_index.as_chunks().0,
             outputs,
@@ -80,7 +79,8 @@ impl<'a> Prefilter<'a> {
     #[inline(never)]
     fn run<const URL: bool>(&self, bytes: &[u8], hits: &mut [u32]) -> u32 {
         let map = if URL { self.urlencoded } else { self.values };
-        let (hot, dense) = (self.hot, self.dense);
+        let (hot, dense, sparse) = (self.hot, self.dense, self.sparse);
+        let (dense_len, loud) = (self.dense_len, self.loud);
         let mut flags = 0;
         let mut state = 0;
         let mut rest = bytes.iter();
@@ -95,59 +95,90 @@ impl<'a> Prefilter<'a> {
             // Everything else: escapes, outputs, deep states.
             let mut from = state;
             loop {
-                if next == ESCAPE {
-                    next = match if URL { take_hex(&mut rest) } else { None } {
-                        Some(b'%') | None => {
-                            self.output(ESCAPE, &mut flags, hits);
-                            0
+                if next >= dense_len {
+                    if next == ESCAPE {
+                        next = match if URL { take_hex(&mut rest) } else { None } {
+                            Some(b'%') | None => {
+                                self.output(ESCAPE, &mut flags, hits);
+                                0
+                            }
+                            Some(byte) => self.step(from, class_of(self.values, byte)),
+                        };
+                        flags |= ESCAPED;
+                        // What was decoded may have outputs, and is no escape.
+                        if next >= hot && (next < dense_len || next >= loud) {
+                            self.output(next, &mut flags, hits);
                         }
-                        Some(byte) => self.step(from, class_of(self.values, byte)),
-                    };
+                    } else if next >= loud {
+                        self.output(next, &mut flags, hits);
+                    }
+                } else if next >= hot {
+                    self.output(next, &mut flags, hits);
                 }
                 if next < hot {
                     state = next;
                     continue 'hot;
                 }
-                if next < self.dense_len || next >= self.loud {
-                    self.output(next, &mut flags, hits);
-                }
                 let Some(&byte) = rest.next() else { return flags };
+                let class = class_of(map, byte);
                 from = next;
-                next = self.step(from, class_of(map, byte));
+                // As `step`, here: every call costs an interpreter as much as the look.
+                let mut row = from;
+                if from >= dense_len {
+                    let mut at = from - dense_len;
+                    let Some(&count) = sparse.get(at) else { return flags };
+                    let Some(&base) = sparse.get(at + 1) else { return flags };
+                    at += if from >= loud { 4 } else { 2 };
+                    let end = at + usize::from(count) * 3;
+                    let Some(list) = sparse.get(at..end) else { return flags };
+                    let mut found = None;
+                    for entry in list.as_chunks::<3>().0 {
+                        if usize::from(entry[0]) == class {
+                            found = Some(pair([entry[1], entry[2]]));
+                            break;
+                        }
+                    }
+                    if let Some(found) = found {
+                        next = found;
+                        continue;
+                    }
+                    row = usize::from(base) * self.classes;
+                }
+                let Some(&entry) = dense.get(row + class) else { return flags };
+                next = pair(entry);
             }
         }
         flags
     }
 
-    #[inline]
+    /// Where a state goes with a class.
+    #[inline(never)]
     fn step(&self, state: usize, class: usize) -> usize {
-        if state < self.dense_len {
-            return self.row(state, class);
-        }
-        let list = self.sparse_index.get(state - self.dense_len).map_or(0, |&at| pair(at));
-        let Some([count, base, list @ ..]) = self.sparse.get(list..) else { return 0 };
-        for entry in list.as_chunks::<3>().0.iter().take(usize::from(*count)) {
-            if usize::from(entry[0]) == class {
-                return pair([entry[1], entry[2]]);
+        let mut row = state;
+        if state >= self.dense_len {
+            let at = state - self.dense_len;
+            let Some([count, base, list @ ..]) = self.sparse.get(at..) else { return 0 };
+            let list = list.get(if state >= self.loud { 2 } else { 0 }..).unwrap_or(&[]);
+            for entry in list.as_chunks::<3>().0.iter().take(usize::from(*count)) {
+                if usize::from(entry[0]) == class {
+                    return pair([entry[1], entry[2]]);
+                }
             }
+            row = usize::from(*base) * self.classes;
         }
-        self.row(usize::from(*base) * self.classes, class)
-    }
-
-    fn row(&self, state: usize, class: usize) -> usize {
-        self.dense.get(state + class).map_or(0, |&next| pair(next))
+        self.dense.get(row + class).map_or(0, |&next| pair(next))
     }
 
     #[inline(never)]
     fn output(&self, state: usize, flags: &mut u32, hits: &mut [u32]) {
-        let index = if state < self.dense_len {
-            state.saturating_sub(self.hot) / self.classes
+        let at = if state < self.dense_len {
+            let index = state.saturating_sub(self.hot) / self.classes;
+            self.output_index.get(index).map_or(0, |&at| pair(at))
         } else if state == ESCAPE {
-            self.output_index.len().saturating_sub(1)
+            self.output_index.last().map_or(0, |&at| pair(at))
         } else {
-            self.dense_len.saturating_sub(self.hot) / self.classes + state - self.loud
+            usize::from(u16_at(self.sparse, state - self.dense_len + 2))
         };
-        let at = self.output_index.get(index).map_or(0, |&at| pair(at));
         let list = self.outputs.get(at..).unwrap_or(&[]);
         let (count, list) = (usize::from(u16_at(list, 0)), list.get(2..).unwrap_or(&[]));
         for &output in list.as_chunks().0.iter().take(count) {

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use picket_abi::{Octets, RequestHead};
 
-use crate::blob::{Check, RuleSet, format};
+use crate::blob::{Check, HeaderName, RuleSet, format};
 use crate::body::Sink;
 use crate::inspect::Inspector;
 use crate::variable::Variable;
@@ -12,17 +12,20 @@ use crate::variable::Variable;
 /// The headers that some check names, counted as they pass by, and the checks that ask for the
 /// counts.
 pub(crate) struct HeaderCounts {
-    names: Vec<(&'static [u8], u32)>,
+    counts: Vec<u32>,
+    /// The place of `Host` among them.
+    host: Option<u8>,
     /// Checks of counts and of absence.
     asked: Vec<Asked>,
     /// Checks of values.
     valued: Vec<Asked>,
 }
 
-/// A check and the name (by its position) whose count it asks for.
+/// A check and the name whose count it asks for.
 struct Asked {
     check: Check,
-    name: usize,
+    name: &'static [u8],
+    count: u8,
 }
 
 impl HeaderCounts {
@@ -30,23 +33,21 @@ impl HeaderCounts {
         // Room for all at once: a fresh instance pays for every growth.
         let room = 2 * rules.structural_checks();
         let mut counts = HeaderCounts {
-            names: Vec::with_capacity(room),
+            counts: alloc::vec![0; rules.header_counts()],
+            host: rules.header_name(b"host").map(|host| host.count),
             asked: Vec::with_capacity(room),
             valued: Vec::with_capacity(room),
         };
         for index in 0..rules.structural_checks() {
             let check = rules.check(index);
             for (variable, exclude, name) in rules.selectors(&check) {
-                let name = counts.position(name).unwrap_or_else(|| {
-                    counts.names.push((name, 0));
-                    counts.names.len() - 1
-                });
+                let Some(HeaderName { count, .. }) = rules.header_name(name) else { continue };
                 let absent = check.operator == format::OP_ABSENT;
                 match variable {
                     _ if exclude => {}
-                    Variable::RequestHeaders if !absent => counts.valued.push(Asked { check, name }),
+                    Variable::RequestHeaders if !absent => counts.valued.push(Asked { check, name, count }),
                     Variable::RequestHeaders | Variable::HeaderCount => {
-                        counts.asked.push(Asked { check, name });
+                        counts.asked.push(Asked { check, name, count });
                     }
                     _ => {}
                 }
@@ -55,22 +56,22 @@ impl HeaderCounts {
         counts
     }
 
-    fn clear(&mut self) {
-        for (_, count) in &mut self.names {
-            *count = 0;
+    fn count(&mut self, count: u8) -> Option<&mut u32> {
+        self.counts.get_mut(usize::from(count))
+    }
+
+    /// Counts a header and puts the checks to it that name it and need no literal.
+    fn pass(&mut self, inspector: &mut Inspector, known: HeaderName, name: &[u8], value: &[u8]) {
+        if let Some(count) = self.count(known.count) {
+            *count += 1;
         }
-    }
-
-    fn position(&self, name: &[u8]) -> Option<usize> {
-        self.names.iter().position(|(known, _)| known.len() == name.len() && known.eq_ignore_ascii_case(name))
-    }
-
-    /// Counts a header and puts the checks to it that name it.
-    fn pass(&mut self, inspector: &mut Inspector, name: &[u8], value: &[u8]) {
-        let Some(position) = self.position(name) else { return };
-        self.names[position].1 += 1;
-        for asked in self.valued.iter().filter(|asked| asked.name == position) {
-            inspector.ask(&asked.check, Variable::RequestHeaders, name, value);
+        if known.flags & format::NAME_VALUED == 0 {
+            return;
+        }
+        for asked in self.valued.iter().filter(|asked| asked.count == known.count) {
+            if !inspector.is_calm(&asked.check, value) {
+                inspector.ask(&asked.check, Variable::RequestHeaders, name, value);
+            }
         }
     }
 }
@@ -89,22 +90,33 @@ pub(crate) fn inspect_head<'a>(
     inspector: &mut Inspector,
     counts: &mut HeaderCounts,
     head: &RequestHead<'a>,
+    path: &[u8],
 ) -> BodyHeaders<'a> {
-    inspector.value(Variable::RequestMethod, b"", &head.method);
-    inspector.value(Variable::RequestProtocol, b"", head.version.as_str().as_bytes());
-    inspector.value(Variable::RequestTarget, b"", &head.target);
-    inspector.value(Variable::RequestPath, b"", head.path());
-    if let Some(query) = head.query() {
-        inspector.value(Variable::QueryString, b"", query);
-        inspector.urlencoded(query);
+    for (variable, value) in [
+        (Variable::RequestMethod, head.method.bytes()),
+        (Variable::RequestProtocol, head.version.as_str().as_bytes()),
+    ] {
+        if !inspector.rules().is_calm(variable, value) {
+            inspector.value(variable, b"", value);
+        }
     }
-    counts.clear();
+    inspector.value(Variable::RequestTarget, b"", &head.target);
+    inspector.value(Variable::RequestPath, b"", path);
+    if let Some(query) = head.query_behind(path) {
+        inspector.query(query);
+    }
+    counts.counts.fill(0);
     let mut body = BodyHeaders::default();
     for header in head.headers {
-        counts.pass(inspector, &header.name, &header.value);
+        let known = inspector.rules().header_name(&header.name);
+        if let Some(known) = known {
+            counts.pass(inspector, known, &header.name, &header.value);
+        }
         match header.name.len() {
             6 if header.name.eq_ignore_ascii_case(b"cookie") => {
-                cookies(inspector, &header.value);
+                if !inspector.are_calm_cookies(&header.value) {
+                    cookies(inspector, &header.value);
+                }
                 continue;
             }
             12 if body.content_type.is_none() && header.name.eq_ignore_ascii_case(b"content-type") => {
@@ -115,12 +127,17 @@ pub(crate) fn inspect_head<'a>(
             }
             _ => {}
         }
-        inspector.value(Variable::RequestHeadersNames, &header.name, &header.name);
-        inspector.header(&header.name, &header.value);
+        let flags = known.map_or(0, |known| known.flags);
+        if flags & format::NAME_CALM == 0 {
+            inspector.value(Variable::RequestHeadersNames, &header.name, &header.name);
+        }
+        if flags & format::NAME_IGNORED == 0 {
+            inspector.header(&header.name, &header.value);
+        }
     }
     // HTTP/2 has no `Host`: the authority stands for it.
     if !head.authority.is_empty()
-        && let Some((_, count)) = counts.position(b"host").and_then(|host| counts.names.get_mut(host))
+        && let Some(count) = counts.host.and_then(|host| counts.count(host))
     {
         *count = (*count).max(1);
     }
@@ -141,15 +158,16 @@ fn cookies(inspector: &mut Inspector, header: &[u8]) {
 
 /// The checks that ask for headers which are not there, and for how many there are.
 fn structural(inspector: &mut Inspector, counts: &HeaderCounts) {
-    let mut decimal = Vec::new();
-    for asked in &counts.asked {
-        let (name, count) = counts.names[asked.name];
-        if asked.check.operator != format::OP_ABSENT {
-            decimal.clear();
+    for Asked { check, name, count } in &counts.asked {
+        let count = counts.counts.get(usize::from(*count)).copied().unwrap_or(0);
+        if check.operator == format::OP_ABSENT {
+            if count == 0 {
+                inspector.ask(check, Variable::RequestHeaders, name, b"");
+            }
+        } else if count > 1 || check.calm != format::CALM_COUNTS {
+            let mut decimal = Vec::new();
             push_decimal(&mut decimal, count);
-            inspector.ask(&asked.check, Variable::HeaderCount, name, &decimal);
-        } else if count == 0 {
-            inspector.ask(&asked.check, Variable::RequestHeaders, name, b"");
+            inspector.ask(check, Variable::HeaderCount, name, &decimal);
         }
     }
 }

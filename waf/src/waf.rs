@@ -43,8 +43,9 @@ impl Waf {
 
     /// Begins a transaction and inspects the head.
     pub fn request_head(&mut self, head: &RequestHead<'_>) -> OutcomeBuf {
-        self.inspector.begin(head.path());
-        let body = inspect_head(&mut self.inspector, &mut self.counts, head);
+        let path = head.path();
+        self.inspector.begin(path);
+        let body = inspect_head(&mut self.inspector, &mut self.counts, head, path);
         self.body = if head.end {
             BodyParser::Opaque
         } else {

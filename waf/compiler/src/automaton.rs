@@ -73,6 +73,50 @@ impl Automaton {
     }
 }
 
+impl Automaton {
+    /// Whether it matches in `text`.
+    pub(crate) fn matches(&self, text: &[u8]) -> bool {
+        let mut state = 0;
+        for column in text.iter().map(|&byte| usize::from(byte)).chain([256]) {
+            match self.0.rows[state][column] {
+                ACCEPT => return true,
+                DEAD => return false,
+                next => state = next,
+            }
+        }
+        false
+    }
+
+    /// Bytes of which every text matches that has no others and is not empty.
+    pub(crate) fn calm_bytes(&self) -> [bool; 256] {
+        let mut calm = [true; 256];
+        // Takes out what leads to a state in which a text must not end, until nothing does.
+        loop {
+            let mut reached = vec![false; self.0.rows.len()];
+            let mut queue = vec![0];
+            let mut offending = None;
+            while let (Some(state), None) = (queue.pop(), offending) {
+                for byte in (0..256).filter(|&byte| calm[byte]) {
+                    match self.0.rows[state][byte] {
+                        ACCEPT => {}
+                        DEAD => offending = Some(byte),
+                        next if self.0.rows[next][256] != ACCEPT => offending = Some(byte),
+                        next if !reached[next] => {
+                            reached[next] = true;
+                            queue.push(next);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            match offending {
+                Some(byte) => calm[byte] = false,
+                None => return calm,
+            }
+        }
+    }
+}
+
 /// Compiles a pattern, case-insensitively, over bytes.
 ///
 /// # Errors
@@ -404,4 +448,29 @@ fn sparse_rows(rows: &[Vec<u16>], wide: bool) -> Option<Vec<u8>> {
     let full = bases.iter().flat_map(|&base| rows[base].clone());
     let full = full.flat_map(|next| Next { next, wide }.bytes());
     Some(std::iter::once(bases.len() as u8).chain(full).chain(index).chain(records).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::compile;
+
+    #[test]
+    fn calm_bytes_make_matches_only() {
+        let calm = |pattern: &str| -> Vec<u8> {
+            let calm = compile(pattern).unwrap().calm_bytes();
+            (0..=255).filter(|&byte| calm[usize::from(byte)]).collect()
+        };
+        assert_eq!(calm("^[0-9]+$"), b"0123456789");
+        assert_eq!(calm(r"^(?:\[[0-9]+\]|[x-z.]+)(?::[0-9]+)?$"), b".XYZxyz");
+        assert_eq!(calm("^(?:get|post)$"), b"");
+        assert_eq!(calm("a").len(), 2, "{:?}", calm("a"));
+    }
+
+    #[test]
+    fn matches_as_the_engine_does() {
+        let automaton = compile(r"^(?:[2-9]|[1-9][0-9]+)$").unwrap();
+        for (text, expected) in [("0", false), ("1", false), ("2", true), ("10", true), ("", false)] {
+            assert_eq!(automaton.matches(text.as_bytes()), expected, "{text}");
+        }
+    }
 }

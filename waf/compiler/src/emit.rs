@@ -1,6 +1,6 @@
 //! Rules and tables to the blob.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use picket_waf::format::{self, Section};
 use picket_waf::{Transformation, Variable};
@@ -14,7 +14,7 @@ use crate::summary::{PatternSummary, Summary};
 use crate::{Compiled, automaton, literals};
 
 /// Flags that a sweep can set: one a set of triggers.
-const MAX_FLAGS: usize = 31;
+const MAX_FLAGS: usize = 30;
 /// Most byte sets that one pattern asks for.
 const NEEDS_OF_A_PATTERN: usize = 3;
 
@@ -25,8 +25,8 @@ pub(crate) fn emit(mut source: Source, dense_rows: usize) -> Result<Compiled, Er
     for structural in [true, false] {
         for (index, rule) in source.rules.iter_mut().enumerate() {
             for check in std::mem::take(&mut rule.checks) {
-                if is_structural(&check) == structural {
-                    emitter.check(index, rule.id, &check)?;
+                if is_structural(&check, &source.ignored_headers) == structural {
+                    emitter.check(index, rule.id, &check, structural)?;
                     emitter.structural += usize::from(structural);
                 } else {
                     rule.checks.push(check);
@@ -37,19 +37,48 @@ pub(crate) fn emit(mut source: Source, dense_rows: usize) -> Result<Compiled, Er
     for rule in &source.rules {
         emitter.rule(rule)?;
     }
-    for name in &source.ignored_headers {
-        let name = emitter.text(name)?;
-        emitter.ignored_headers.extend(name);
-    }
+    emitter.header_names(&source.ignored_headers)?;
+    emitter.calm_values();
     emitter.finish(source.rules.len())
 }
 
+/// Values that most requests have. Where no rule has anything against one, it is not looked at.
+const USUAL: [(Variable, &[&str]); 2] = [
+    (Variable::RequestProtocol, &["HTTP/1.1", "HTTP/2.0", "HTTP/1.0", "HTTP/3.0"]),
+    (Variable::RequestMethod, &["GET", "POST", "HEAD", "PUT", "OPTIONS", "DELETE", "PATCH"]),
+];
+
+/// Names of headers that most requests have.
+const USUAL_NAMES: [&str; 12] = [
+    "Host",
+    "User-Agent",
+    "Referer",
+    "Content-Type",
+    "Content-Length",
+    "Origin",
+    "Authorization",
+    "X-Forwarded-For",
+    "X-Requested-With",
+    "X-Request-Id",
+    "Range",
+    "Via",
+];
+
 /// See [`Section::Meta`].
-fn is_structural(check: &Check) -> bool {
+fn is_structural(check: &Check, ignored: &[String]) -> bool {
     let looks_at = |variable| check.targets.iter().any(|target| target.variable == variable);
+    // The values of those are never swept.
+    let is_ignored = |target: &Target| {
+        let name = target.name.as_deref().filter(|_| !target.exclude);
+        name.is_some_and(|name| ignored.iter().any(|ignored| ignored.eq_ignore_ascii_case(name)))
+    };
+    let swept = || !check.targets.iter().any(is_ignored);
     let unconditional = || {
         check.operator == Operator::NotRx
-            || check.patterns.iter().any(|pattern| !matches!(literals::required(pattern), Ok(Some(_))))
+            || check.patterns.iter().any(|pattern| {
+                !matches!(literals::required(pattern), Ok(Some(_)))
+                    && !(swept() && needs::rare(pattern).is_some())
+            })
     };
     check.operator == Operator::Absent
         || looks_at(Variable::HeaderCount)
@@ -64,12 +93,24 @@ fn whole_headers(check: &Check) -> Option<Variable> {
 /// A pattern, as the sets need it.
 struct Pattern {
     rule: u32,
+    negated: bool,
     automaton: usize,
     check: u16,
     needs: Vec<ByteSet>,
     variables: u32,
     nodes: Vec<usize>,
     always: bool,
+    structural: bool,
+    /// Lines of clean text with one of its literals.
+    clean_hits: usize,
+}
+
+impl Pattern {
+    /// A set of which a value must have a byte before the pattern, which waits for no literal, runs on
+    /// it; `None` for any other pattern, or if it sees more than the value as it came.
+    fn screen(&self) -> Option<ByteSet> {
+        if self.always && !self.structural && self.nodes == [0] { self.needs.first().copied() } else { None }
+    }
 }
 
 #[derive(Default)]
@@ -90,8 +131,16 @@ struct Emitter {
     automaton_ids: HashMap<(String, Layout), usize>,
     nodes: Vec<(usize, Option<Transformation>)>,
     node_ids: HashMap<(usize, Option<Transformation>), usize>,
-    literals: BTreeMap<Vec<u8>, Vec<u16>>,
-    ignored_headers: Vec<u8>,
+    literals: prefilter::Outputs,
+    /// Literals at whose ends some flags are not set.
+    harmless: prefilter::Outputs,
+    header_names: Vec<u8>,
+    header_slots: Vec<u8>,
+    /// Names that structural checks pick, as they were first written; whether they ask for a value.
+    counted: Vec<(String, bool)>,
+    calm_values: Vec<u8>,
+    /// Sets of bytes without which a value is calm.
+    calm_sets: Vec<[bool; 256]>,
     /// What each flag stands for.
     flags: Vec<Vec<Vec<u8>>>,
     summary: Summary,
@@ -143,7 +192,7 @@ impl Emitter {
         Ok(())
     }
 
-    fn check(&mut self, rule: usize, id: u32, check: &Check) -> Result<(), Error> {
+    fn check(&mut self, rule: usize, id: u32, check: &Check, structural: bool) -> Result<(), Error> {
         let mut nodes = Vec::new();
         for pipeline in &check.pipelines {
             let mut node = 0;
@@ -171,7 +220,7 @@ impl Emitter {
         let first_selector = self.selector_list(list)?;
         let first_pattern: u16 = fit("patterns", self.patterns.len(), usize::from(format::OUTPUT_FLAG) - 1)?;
         // A structural check is put to its headers by name; it waits for no literal in them.
-        let named = if is_structural(check) { Variable::RequestHeaders.bit() } else { 0 };
+        let named = if structural { Variable::RequestHeaders.bit() } else { 0 };
         if named != 0 && selected & named != 0 && nodes != [0] {
             let problem =
                 "a pattern that runs on a named header without a literal sees it as it came: no pipeline";
@@ -180,10 +229,22 @@ impl Emitter {
         let swept = (variables | selected) & !named;
         let number: u16 = fit("checks", self.check_count, usize::from(u16::MAX))?;
         for pattern in &check.patterns {
-            self.pattern(id, number, &nodes, swept, check, pattern)?;
+            self.pattern(id, number, &nodes, swept, check, pattern, structural)?;
         }
+        if structural {
+            for target in check.targets.iter().filter(|target| !target.exclude) {
+                let Some(name) = &target.name else { continue };
+                let valued =
+                    target.variable == Variable::RequestHeaders && check.operator != Operator::Absent;
+                match self.counted.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+                    Some(known) => known.1 |= valued,
+                    None => self.counted.push((name.clone(), valued)),
+                }
+            }
+        }
+        let calm = self.calm(check, first_pattern.into());
         self.checks.extend(fit::<u16>("rules", rule, usize::from(u16::MAX))?.to_le_bytes());
-        self.checks.push(0);
+        self.checks.push(calm);
         self.checks.push(match check.operator {
             Operator::Rx => format::OP_RX,
             Operator::NotRx => format::OP_NOT_RX,
@@ -206,6 +267,7 @@ impl Emitter {
         variables: u32,
         check: &Check,
         pattern: &str,
+        structural: bool,
     ) -> Result<(), Error> {
         if pattern.bytes().any(|byte| byte.is_ascii_uppercase()) && !pattern.contains('\\') {
             return Err(Error::rule(id, pattern, "write patterns in lower case: they ignore case"));
@@ -216,7 +278,10 @@ impl Emitter {
                 Some(check.literals.iter().map(|literal| literal.to_ascii_lowercase().into_bytes()).collect())
             }
             Operator::Rx => {
-                literals::required(pattern).map_err(|problem| Error::rule(id, pattern, problem))?
+                let required =
+                    literals::required(pattern).map_err(|problem| Error::rule(id, pattern, problem))?;
+                // A structural check waits for nothing.
+                required.or_else(|| if structural { None } else { needs::rare(pattern) })
             }
             _ => None,
         };
@@ -251,14 +316,15 @@ impl Emitter {
             Operator::Rx => needs::required(pattern, NEEDS_OF_A_PATTERN),
             _ => Vec::new(),
         };
-        let clean_hits = prefilter::CLEAN
-            .lines()
-            .map(|line| line.to_ascii_lowercase().into_bytes())
-            .filter(|line| {
-                let has = |set: &ByteSet| line.iter().any(|byte| set >> byte & 1 != 0);
-                let holds = |literal: &Vec<u8>| line.windows(literal.len()).any(|part| part == literal);
-                needs.iter().all(has) && literals.iter().flatten().any(holds)
-            })
+        let holds = |line: &Vec<u8>| {
+            let holds = |literal: &Vec<u8>| line.windows(literal.len()).any(|part| part == literal);
+            literals.iter().flatten().any(holds)
+        };
+        let lines = prefilter::CLEAN.lines().map(|line| line.to_ascii_lowercase().into_bytes());
+        let hits: Vec<_> = lines.filter(holds).collect();
+        let clean_hits = hits
+            .iter()
+            .filter(|line| needs.iter().all(|set| line.iter().any(|byte| set >> byte & 1 != 0)))
             .count();
         self.summary.patterns.push(PatternSummary {
             clean_hits,
@@ -271,13 +337,118 @@ impl Emitter {
         });
         self.patterns.push(Pattern {
             rule: id,
+            negated: check.operator == Operator::NotRx,
             automaton,
             check: number,
             needs,
             variables,
             nodes: nodes.to_vec(),
             always,
+            structural,
+            clean_hits: hits.len(),
         });
+        Ok(())
+    }
+
+    /// What of its values a check has nothing against; see [`format::CHECK_LEN`].
+    fn calm(&mut self, check: &Check, first_pattern: usize) -> u8 {
+        let automata: Vec<&Automaton> = self.patterns[first_pattern..]
+            .iter()
+            .map(|pattern| &self.automata[pattern.automaton].0)
+            .collect();
+        match (check.operator, &automata[..]) {
+            (Operator::Rx, automata)
+                if check.targets.iter().all(|target| target.variable == Variable::HeaderCount)
+                    && !automata
+                        .iter()
+                        .any(|automaton| automaton.matches(b"0") || automaton.matches(b"1")) =>
+            {
+                format::CALM_COUNTS
+            }
+            (Operator::NotRx, [automaton]) => {
+                let set = automaton.calm_bytes().map(|calm| !calm);
+                if !set.contains(&false) {
+                    return 0;
+                }
+                let number = self.calm_sets.iter().position(|known| *known == set).unwrap_or_else(|| {
+                    self.calm_sets.push(set);
+                    self.calm_sets.len() - 1
+                });
+                // Half of the sets, so that patterns have some, too.
+                if number < format::NEEDS / 2 { number as u8 + 1 } else { 0 }
+            }
+            _ => 0,
+        }
+    }
+
+    /// Whether no rule has anything against a value of `variable`, as it is.
+    fn is_calm(&self, variable: Variable, value: &str) -> bool {
+        let lower = value.to_ascii_lowercase();
+        let changes = |&node: &usize| {
+            let mut node = node;
+            while let (parent, Some(transformation)) = self.nodes[node] {
+                let bytes = transformation.triggers().iter().any(|byte| value.as_bytes().contains(byte));
+                let occurs =
+                    |literal: &&[u8]| lower.as_bytes().windows(literal.len()).any(|part| part == *literal);
+                if bytes || transformation.trigger_literals().iter().any(occurs) {
+                    return true;
+                }
+                node = parent;
+            }
+            false
+        };
+        self.patterns.iter().filter(|pattern| pattern.variables & variable.bit() != 0).all(|pattern| {
+            let matches = self.automata[pattern.automaton].0.matches(value.as_bytes());
+            // Of a negated check one pattern has to match; that all do is more.
+            matches == pattern.negated && !pattern.nodes.iter().any(changes)
+        })
+    }
+
+    fn calm_values(&mut self) {
+        for (variable, values) in USUAL {
+            for value in values.iter().filter(|value| self.is_calm(variable, value)).collect::<Vec<_>>() {
+                self.calm_values.extend([variable as u8, value.len() as u8]);
+                self.calm_values.extend(value.as_bytes());
+            }
+        }
+    }
+
+    /// What is known of the names of headers, and where they are found.
+    fn header_names(&mut self, ignored: &[String]) -> Result<(), Error> {
+        let counted = std::mem::take(&mut self.counted);
+        let mut names: Vec<&str> = Vec::new();
+        let all = counted.iter().map(|(name, _)| name.as_str());
+        for name in all.chain(ignored.iter().map(String::as_str)).chain(USUAL_NAMES) {
+            if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+                names.push(name);
+            }
+        }
+        fit::<u8>("names of headers", names.len(), usize::from(format::NOT_COUNTED) - 1)?;
+        let mut slots = vec![0u8; (2 * names.len()).next_power_of_two()];
+        for (number, name) in names.iter().enumerate() {
+            let mut slot = format::name_hash(name.as_bytes());
+            while slots[slot % slots.len()] != 0 {
+                slot += 1;
+            }
+            let len = slots.len();
+            slots[slot % len] = number as u8 + 1;
+            let is_ignored = ignored.iter().any(|ignored| ignored.eq_ignore_ascii_case(name));
+            let mut flags = if is_ignored { format::NAME_IGNORED } else { 0 };
+            if self.is_calm(Variable::RequestHeadersNames, name) {
+                flags |= format::NAME_CALM;
+            }
+            // They come first.
+            let mut count = format::NOT_COUNTED;
+            if let Some(&(_, valued)) = counted.get(number) {
+                count = number as u8;
+                flags |= if valued { format::NAME_VALUED } else { 0 };
+            }
+            let name = self.text(name)?;
+            self.header_names.extend(name);
+            self.header_names.extend([flags, count]);
+        }
+        self.header_slots = slots;
+        self.counted = counted;
         Ok(())
     }
 
@@ -312,6 +483,10 @@ impl Emitter {
                     let output = format::OUTPUT_FLAG | flag as u16;
                     self.literals.entry(trigger.clone()).or_default().push(output);
                 }
+                for harmless in transformation.harmless_literals() {
+                    let output = format::OUTPUT_FLAG | flag as u16;
+                    self.harmless.entry(harmless.to_vec()).or_default().push(output);
+                }
                 self.flags.push(triggers);
                 flag
             }
@@ -337,6 +512,20 @@ impl Emitter {
             ]);
             nodes.extend(trigger.to_le_bytes());
         }
+        let calm_sets = &self.calm_sets[..self.calm_sets.len().min(format::NEEDS / 2)];
+        let bit_of = |number: usize| 1u32 << (number + calm_sets.len());
+        let needs: Vec<Vec<ByteSet>> = self.patterns.iter().map(|pattern| pattern.needs.clone()).collect();
+        let first: Vec<ByteSet> = self.patterns.iter().filter_map(Pattern::screen).collect();
+        let hits: Vec<usize> = self.patterns.iter().map(|pattern| 1 + pattern.clean_hits).collect();
+        let needs = needs::choose(&needs, &hits, &first, format::NEEDS - calm_sets.len());
+        let byte_sets = (0..=255u8).flat_map(|byte| {
+            let special = if matches!(byte, b'=' | b'&' | b'%' | b'+') { format::SPECIAL_BYTE } else { 0 };
+            let calm = calm_sets.iter().enumerate().filter(|(_, set)| set[usize::from(byte)]);
+            let sets = needs.iter().enumerate().filter(|(_, set)| byte < 128 && *set >> byte & 1 != 0);
+            let bits = calm.map(|(bit, _)| 1 << bit).chain(sets.map(|(number, _)| bit_of(number)));
+            bits.fold(special, |mask: u32, bit| mask | bit).to_le_bytes()
+        });
+        let byte_sets: Vec<u8> = byte_sets.collect();
         let words = self.patterns.len().div_ceil(32);
         let mut variables = Vec::new();
         let mut variable_patterns = vec![0u32; Variable::COUNT * words];
@@ -344,6 +533,10 @@ impl Emitter {
         let mut node_patterns = vec![0u32; self.nodes.len() * words];
         for variable in Variable::ALL {
             let (mut wanted, mut any_always) = (0u32, 0u32);
+            let screen = |pattern: &Pattern| match pattern.screen() {
+                Some(set) => needs.iter().position(|known| *known == set).map_or(format::EVERY_VALUE, bit_of),
+                None => format::EVERY_VALUE,
+            };
             for (index, pattern) in self.patterns.iter().enumerate() {
                 let (word, bit) = (index / 32, 1u32 << (index % 32));
                 for node in &pattern.nodes {
@@ -355,7 +548,7 @@ impl Emitter {
                 variable_patterns[variable as usize * words + word] |= bit;
                 if pattern.always {
                     always[variable as usize * words + word] |= bit;
-                    any_always = 1;
+                    any_always |= screen(pattern);
                 }
                 for &node in &pattern.nodes {
                     let mut node = node;
@@ -374,13 +567,6 @@ impl Emitter {
             }
         }
 
-        let needs: Vec<Vec<ByteSet>> = self.patterns.iter().map(|pattern| pattern.needs.clone()).collect();
-        let needs = needs::choose(&needs, format::NEEDS);
-        let byte_sets = (0..=255u8).flat_map(|byte| {
-            let special = if matches!(byte, b'=' | b'&' | b'%' | b'+') { format::SPECIAL_BYTE } else { 0 };
-            let sets = needs.iter().enumerate().filter(|(_, set)| byte < 128 && *set >> byte & 1 != 0);
-            sets.fold(special, |mask, (bit, _)| mask | 1 << bit).to_le_bytes()
-        });
         let joint = JointClasses::of(self.automata.iter().map(|(automaton, _)| automaton))
             .ok_or(Error::TooLarge { what: "joint byte classes", found: 256, limit: 255 })?;
         let mut automata: Vec<u8> = Vec::new();
@@ -404,23 +590,23 @@ impl Emitter {
             };
             pattern_records.extend(at.to_le_bytes());
             pattern_records.extend(pattern.check.to_le_bytes());
-            let bit =
-                |set: &ByteSet| needs.iter().position(|known| known == set).map_or(0, |bit| 1u32 << bit);
+            let bit = |set: &ByteSet| needs.iter().position(|known| known == set).map_or(0, bit_of);
             let mask = pattern.needs.iter().fold(0, |mask, set| mask | bit(set));
             pattern_records.extend(mask.to_le_bytes());
         }
 
-        let prefilter = prefilter::build(&self.literals, self.dense_rows)?;
+        let prefilter = prefilter::build(&self.literals, &self.harmless, self.dense_rows)?;
         let structural: u16 = fit("structural checks", self.structural, usize::from(u16::MAX))?;
-        let meta = [prefilter.classes, prefilter.hot, prefilter.dense_len, structural, prefilter.loud]
-            .into_iter()
-            .flat_map(u16::to_le_bytes)
-            .collect();
+        let counted = self.counted.len() as u16;
+        let meta =
+            [prefilter.classes, prefilter.hot, prefilter.dense_len, structural, prefilter.loud, counted]
+                .into_iter()
+                .flat_map(u16::to_le_bytes)
+                .collect();
         let words_to_bytes =
             |words: Vec<u32>| words.into_iter().flat_map(u32::to_le_bytes).collect::<Vec<u8>>();
         self.summary.prefilter_bytes = prefilter.map.len()
             + prefilter.dense.len()
-            + prefilter.sparse_index.len()
             + prefilter.sparse.len()
             + prefilter.output_index.len()
             + prefilter.outputs.len();
@@ -448,14 +634,15 @@ impl Emitter {
             (Section::Meta, meta),
             (Section::PrefilterMap, prefilter.map),
             (Section::PrefilterDense, prefilter.dense),
-            (Section::PrefilterSparseIndex, prefilter.sparse_index),
+            (Section::Calm, self.calm_values),
             (Section::PrefilterSparse, prefilter.sparse),
             (Section::PrefilterOutputIndex, prefilter.output_index),
             (Section::PrefilterOutputs, prefilter.outputs),
             (Section::Automata, automata),
             (Section::JointClasses, joint.of),
-            (Section::IgnoredHeaders, self.ignored_headers),
-            (Section::Needs, byte_sets.collect()),
+            (Section::HeaderNames, self.header_names),
+            (Section::HeaderSlots, self.header_slots),
+            (Section::Needs, byte_sets),
         ] {
             sections[section as usize] = bytes;
         }

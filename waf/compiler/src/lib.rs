@@ -73,4 +73,4 @@ pub fn compile_compact(source: &str) -> Result<Compiled, Error> {
 /// States of the sweep that are full rows: those in which clean traffic spends nearly all of its time.
 const DENSE_ROWS: usize = 184;
 /// The same where memory is scarce.
-const COMPACT_DENSE_ROWS: usize = 40;
+const COMPACT_DENSE_ROWS: usize = 96;

@@ -45,16 +45,47 @@ pub(crate) fn required(pattern: &str, limit: usize) -> Vec<ByteSet> {
     kept
 }
 
-/// The sets worth asking for: those that spare most runs, over all patterns that need them.
-pub(crate) fn choose(all: &[Vec<ByteSet>], most: usize) -> Vec<ByteSet> {
+/// The sets worth asking for: `first`, then one by one the set that spares most runs of patterns which
+/// the chosen ones let through. Of each pattern: the sets it needs, and how many lines of clean text have
+/// one of its literals.
+pub(crate) fn choose(all: &[Vec<ByteSet>], hits: &[usize], first: &[ByteSet], most: usize) -> Vec<ByteSet> {
     let lines = CLEAN.lines().count();
-    let mut gain: BTreeMap<ByteSet, usize> = BTreeMap::new();
-    for &set in all.iter().flatten() {
-        *gain.entry(set).or_default() += lines - frequency(set);
+    let mut left: BTreeMap<ByteSet, usize> =
+        all.iter().flatten().chain(first).map(|&set| (set, frequency(set))).collect();
+    // In how many lines each pattern's best chosen set has a byte.
+    let mut open = vec![lines; all.len()];
+    let mut chosen = Vec::new();
+    while chosen.len() < most && !left.is_empty() {
+        let spared = |set: ByteSet, frequency: usize| -> usize {
+            let needed = all.iter().zip(hits).zip(&open).filter(|((needs, _), _)| needs.contains(&set));
+            needed.map(|((_, hits), open)| hits * open.saturating_sub(frequency)).sum()
+        };
+        let best = left
+            .iter()
+            .map(|(&set, &lines)| (set, lines))
+            .max_by_key(|&(set, lines)| (first.contains(&set), spared(set, lines), std::cmp::Reverse(set)));
+        let Some((set, frequency)) = best else { break };
+        left.remove(&set);
+        for (open, _) in open.iter_mut().zip(all).filter(|(_, needs)| needs.contains(&set)) {
+            *open = frequency.min(*open);
+        }
+        chosen.push(set);
     }
-    let mut sets: Vec<(ByteSet, usize)> = gain.into_iter().collect();
-    sets.sort_by_key(|&(set, gain)| (std::cmp::Reverse(gain), set));
-    sets.into_iter().take(most).map(|(set, _)| set).collect()
+    chosen
+}
+
+/// The bytes of which one must occur wherever a pattern matches, if clean text has none of them: each
+/// is as good as a literal.
+pub(crate) fn rare(pattern: &str) -> Option<Vec<Vec<u8>>> {
+    let set = *required(pattern, 1).first()?;
+    // In urlencoded strings a `+` is a blank.
+    if frequency(set) > 0 || set >> b'+' & 1 != 0 {
+        return None;
+    }
+    let mut bytes: Vec<Vec<u8>> =
+        (0..128u8).filter(|byte| set >> byte & 1 != 0).map(|byte| vec![byte.to_ascii_lowercase()]).collect();
+    bytes.dedup();
+    Some(bytes)
 }
 
 /// How many lines of clean text have a byte of the set.
@@ -114,5 +145,7 @@ mod tests {
         assert_eq!(required(r"(?:a\(|b\[)", 1), [set(b"([")]);
         assert_eq!(required(r"[^a]", 3), []);
         assert_eq!(required(r"x*", 3), []);
+        assert_eq!(rare(r"[\x00\x7f]+"), Some(vec![vec![0], vec![0x7f]]));
+        assert_eq!(rare(r"[ \x00]"), None, "prose has blanks");
     }
 }

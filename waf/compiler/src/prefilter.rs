@@ -19,7 +19,6 @@ pub(crate) struct Sections {
     pub loud: u16,
     pub map: Vec<u8>,
     pub dense: Vec<u8>,
-    pub sparse_index: Vec<u8>,
     pub sparse: Vec<u8>,
     pub output_index: Vec<u8>,
     pub outputs: Vec<u8>,
@@ -33,15 +32,20 @@ struct State {
     fail: usize,
     depth: usize,
     outputs: Vec<u16>,
+    harmless: Vec<u16>,
 }
 
-/// Builds the automaton of `literals` (in lower case), each with the outputs that finding it gives.
-pub(crate) fn build(literals: &BTreeMap<Vec<u8>, Vec<u16>>, dense_rows: usize) -> Result<Sections, Error> {
+/// What literals give: outputs, or that some of them are taken back.
+pub(crate) type Outputs = BTreeMap<Vec<u8>, Vec<u16>>;
+
+/// Builds the automaton of `literals` (in lower case), each with the outputs that finding it gives. Where
+/// one of `harmless` ends, those outputs of what it ends in are not given.
+pub(crate) fn build(literals: &Outputs, harmless: &Outputs, dense_rows: usize) -> Result<Sections, Error> {
     let classes = Classes::new(literals)?;
     let mut literals = literals.clone();
     // A `%` never reaches the automaton: what waits for one hangs on the escape.
-    let escaped = Some(literals.remove(&b"%"[..]).unwrap_or_default());
-    let states = automaton(&literals, &classes);
+    let escaped = literals.remove(&b"%"[..]).unwrap_or_default();
+    let states = automaton(&literals, harmless, &classes);
 
     let is_dense = dense_states(&states, &classes, dense_rows);
     // Dense states without outputs, dense states with outputs, sparse states without and with.
@@ -59,69 +63,82 @@ pub(crate) fn build(literals: &BTreeMap<Vec<u8>, Vec<u16>>, dense_rows: usize) -
     let silent = order.iter().filter(|&&state| rank(state) < 3).count();
     let hot = fit("prefilter entries", plain * stride, usize::from(format::ESCAPE) - 1)?;
     let dense_len: u16 = fit("prefilter entries", dense * stride, usize::from(format::ESCAPE) - 1)?;
-    fit::<u16>(
-        "prefilter states",
-        usize::from(dense_len) + order.len() - dense,
-        usize::from(format::ESCAPE) - 1,
-    )?;
-    let mut ids = vec![0u16; states.len()];
-    for (position, &state) in order.iter().enumerate() {
-        ids[state] =
-            if position < dense { (position * stride) as u16 } else { dense_len + (position - dense) as u16 };
-    }
-
-    let next = |state: usize, class: u8| -> u16 {
-        if class == classes.percent { format::ESCAPE } else { ids[step(&states, state, class)] }
+    // `None` stands for the escape.
+    let next = |state: usize, class: u8| -> Option<usize> {
+        (class != classes.percent).then(|| step(&states, state, class))
     };
+    // The longest proper suffix that is a dense state knows nearly all of a sparse row.
+    let base = |state: usize| -> usize {
+        let mut base = states[state].fail;
+        while !is_dense[base] {
+            base = states[base].fail;
+        }
+        base
+    };
+    let differing = |state: usize| -> Vec<u8> {
+        let base = base(state);
+        (0..stride as u8).filter(|&class| next(state, class) != next(base, class)).collect()
+    };
+    // The number of a sparse state is where its list stands.
+    let mut ids = vec![0u16; states.len()];
+    let mut at = usize::from(dense_len);
+    let mut loud = at;
+    for (position, &state) in order.iter().enumerate() {
+        if position < dense {
+            ids[state] = (position * stride) as u16;
+            continue;
+        }
+        ids[state] = fit("bytes of sparse prefilter states", at, usize::from(format::ESCAPE) - 1)?;
+        at += 2 + 2 * usize::from(position >= silent) + 3 * differing(state).len();
+        if position < silent {
+            loud = at;
+        }
+    }
+    let loud = fit("bytes of sparse prefilter states", loud, usize::from(format::ESCAPE) - 1)?;
+    let number = |next: Option<usize>| next.map_or(format::ESCAPE, |state| ids[state]);
     let mut sections = Sections {
         classes: stride as u16,
         hot,
         dense_len,
-        loud: dense_len + (silent - dense) as u16,
+        loud,
         map: classes.map(),
         dense: Vec::new(),
-        sparse_index: Vec::new(),
         sparse: Vec::new(),
         output_index: Vec::new(),
         outputs: Vec::new(),
         states: states.len(),
         literals: literals.len(),
     };
+    // Where the outputs of a state begin.
+    let put = |outputs: &[u16], bytes: &mut Vec<u8>| -> Result<[u8; 2], Error> {
+        let at: u16 = fit("bytes of prefilter outputs", bytes.len(), usize::from(u16::MAX))?;
+        bytes.extend((outputs.len() as u16).to_le_bytes());
+        bytes.extend(outputs.iter().flat_map(|output| output.to_le_bytes()));
+        Ok(at.to_le_bytes())
+    };
     for (position, &state) in order.iter().enumerate() {
+        let outputs = &states[state].outputs;
         if position < dense {
             for class in 0..stride {
-                sections.dense.extend(next(state, class as u8).to_le_bytes());
+                sections.dense.extend(number(next(state, class as u8)).to_le_bytes());
             }
-        } else {
-            let at: u16 =
-                fit("bytes of sparse prefilter states", sections.sparse.len(), usize::from(u16::MAX))?;
-            sections.sparse_index.extend(at.to_le_bytes());
-            // The longest proper suffix that is a dense state knows nearly all of the row.
-            let mut base = states[state].fail;
-            while !is_dense[base] {
-                base = states[base].fail;
+            if position >= plain {
+                sections.output_index.extend(put(outputs, &mut sections.outputs)?);
             }
-            let differing: Vec<(u8, u16)> = (0..stride as u8)
-                .map(|class| (class, next(state, class)))
-                .filter(|&(class, target)| target != next(base, class))
-                .collect();
-            sections.sparse.push(differing.len() as u8);
-            sections.sparse.push(fit("dense prefilter rows", usize::from(ids[base]) / stride, 255)?);
-            for (class, target) in differing {
-                sections.sparse.push(class);
-                sections.sparse.extend(target.to_le_bytes());
-            }
+            continue;
+        }
+        let differing = differing(state);
+        sections.sparse.push(fit("ways out of a prefilter state", differing.len(), 255)?);
+        sections.sparse.push(fit("dense prefilter rows", usize::from(ids[base(state)]) / stride, 255)?);
+        if position >= silent {
+            sections.sparse.extend(put(outputs, &mut sections.outputs)?);
+        }
+        for class in differing {
+            sections.sparse.push(class);
+            sections.sparse.extend(number(next(state, class)).to_le_bytes());
         }
     }
-    let loud = order[plain..dense].iter().chain(&order[silent..]).map(|&state| &states[state].outputs);
-    for found in loud.chain(&escaped) {
-        let at: u16 = fit("bytes of prefilter outputs", sections.outputs.len(), usize::from(u16::MAX))?;
-        sections.output_index.extend(at.to_le_bytes());
-        sections.outputs.extend((found.len() as u16).to_le_bytes());
-        for output in found {
-            sections.outputs.extend(output.to_le_bytes());
-        }
-    }
+    sections.output_index.extend(put(&escaped, &mut sections.outputs)?);
     Ok(sections)
 }
 
@@ -155,9 +172,11 @@ fn dense_states(states: &[State], classes: &Classes, dense_rows: usize) -> Vec<b
     dense
 }
 
-fn automaton(literals: &BTreeMap<Vec<u8>, Vec<u16>>, classes: &Classes) -> Vec<State> {
+fn automaton(literals: &Outputs, harmless: &Outputs, classes: &Classes) -> Vec<State> {
     let mut states = vec![State::default()];
-    for (literal, outputs) in literals {
+    let harmless = harmless.iter().map(|(literal, outputs)| (literal, outputs, true));
+    let literals = literals.iter().map(|(literal, outputs)| (literal, outputs, false));
+    for (literal, outputs, is_harmless) in literals.chain(harmless) {
         let mut state = 0;
         for &byte in literal {
             let class = classes.of[usize::from(byte)];
@@ -172,7 +191,8 @@ fn automaton(literals: &BTreeMap<Vec<u8>, Vec<u16>>, classes: &Classes) -> Vec<S
                 }
             };
         }
-        states[state].outputs.extend(outputs);
+        let state = &mut states[state];
+        if is_harmless { &mut state.harmless } else { &mut state.outputs }.extend(outputs);
     }
     let mut queue: VecDeque<usize> = states[0].goto.values().copied().collect();
     while let Some(state) = queue.pop_front() {
@@ -190,6 +210,8 @@ fn automaton(literals: &BTreeMap<Vec<u8>, Vec<u16>>, classes: &Classes) -> Vec<S
             states[child].fail = target;
             let inherited = states[target].outputs.clone();
             states[child].outputs.extend(inherited);
+            let harmless = std::mem::take(&mut states[child].harmless);
+            states[child].outputs.retain(|output| !harmless.contains(output));
             queue.push_back(child);
         }
     }
@@ -208,7 +230,7 @@ struct Classes {
 }
 
 impl Classes {
-    fn new(literals: &BTreeMap<Vec<u8>, Vec<u16>>) -> Result<Self, Error> {
+    fn new(literals: &Outputs) -> Result<Self, Error> {
         // Class 0: every byte that is in no literal.
         let mut of = [0u8; 256];
         let mut count = 1usize;

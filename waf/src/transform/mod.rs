@@ -118,6 +118,16 @@ impl Transformation {
         }
     }
 
+    /// Lower-case strings that hold a [trigger literal](Self::trigger_literals), which at the end of
+    /// one of these, in any case, changes nothing.
+    pub const fn harmless_literals(self) -> &'static [&'static [u8]] {
+        match self {
+            // Every `Referer` has one.
+            Self::NormalizePathWin => &[b"tp://", b"ps://"],
+            _ => &[],
+        }
+    }
+
     /// Writes the transformed value to `out`, which is cleared first. Returns false, with `out`
     /// unspecified, when nothing changed.
     // Inlined, its locals would be set up for every value that the caller looks at.

@@ -264,6 +264,9 @@ fn fragments() -> Vec<&'static [u8]> {
         b"a",
         b" ",
         b"\xff",
+        b"http://",
+        b"tp:",
+        b"//",
     ]
 }
 
@@ -290,10 +293,12 @@ proptest::proptest! {
                 assert!(out.len() <= input.len(), "{transformation:?} grew {input:?} to {out:?}");
                 assert_ne!(out, input, "{transformation:?} changed nothing");
                 let byte = transformation.triggers().iter().any(|t| lower.contains(t));
-                let literal = transformation
-                    .trigger_literals()
-                    .iter()
-                    .any(|t| lower.windows(t.len()).any(|w| w == *t));
+                let is_harmless = |end: usize| {
+                    transformation.harmless_literals().iter().any(|t| lower[..end].ends_with(t))
+                };
+                let literal = transformation.trigger_literals().iter().any(|t| {
+                    (t.len()..=lower.len()).any(|end| lower[..end].ends_with(t) && !is_harmless(end))
+                });
                 assert!(byte || literal, "{transformation:?} changed {input:?} without a trigger");
             }
         }

@@ -50,6 +50,36 @@ fn file(root: &Path) -> PathBuf {
     root.join("firmware/figures.toml")
 }
 
+/// How a figure compares with what was written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    None,
+    Grown,
+    Shrunk,
+    /// It was not written down.
+    New,
+}
+
+impl Change {
+    fn of(value: u64, before: Option<u64>) -> Self {
+        match before {
+            None => Change::New,
+            Some(before) if value * 100 > before * (100 + TOLERANCE) => Change::Grown,
+            Some(before) if value * 100 < before * (100 - TOLERANCE) => Change::Shrunk,
+            Some(_) => Change::None,
+        }
+    }
+
+    const fn note(self) -> &'static str {
+        match self {
+            Change::None => "",
+            Change::Grown => "has grown",
+            Change::Shrunk => "has shrunk",
+            Change::New => "is new: record it",
+        }
+    }
+}
+
 /// Compares with what was written down.
 pub fn compare(figures: &Figures, root: &Path) -> Result<()> {
     let path = file(root);
@@ -59,21 +89,12 @@ pub fn compare(figures: &Figures, root: &Path) -> Result<()> {
     let (mut grown, mut shrunk) = (0, 0);
     println!("{:<52} {:>10} {:>10}", "figure", "now", "recorded");
     for (name, &value) in &figures.0 {
-        let Some(&before) = recorded.get(name) else {
-            println!("{name:<52} {value:>10}          - is new: record it");
-            grown += 1;
-            continue;
-        };
-        let note = if value * 100 > before * (100 + TOLERANCE) {
-            grown += 1;
-            "has grown"
-        } else if value * 100 < before * (100 - TOLERANCE) {
-            shrunk += 1;
-            "has shrunk"
-        } else {
-            ""
-        };
-        println!("{name:<52} {value:>10} {before:>10} {note}");
+        let before = recorded.get(name).copied();
+        let change = Change::of(value, before);
+        grown += usize::from(matches!(change, Change::Grown | Change::New));
+        shrunk += usize::from(change == Change::Shrunk);
+        let before = before.map_or("-".to_owned(), |before| before.to_string());
+        println!("{name:<52} {value:>10} {before:>10} {}", change.note());
     }
     for name in recorded.keys().filter(|name| !figures.0.contains_key(*name)) {
         println!("{name} was recorded and is not measured any more");
@@ -88,4 +109,36 @@ pub fn compare(figures: &Figures, root: &Path) -> Result<()> {
          `cargo xtask firmware record` and say why"
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(values: &[(&str, u64)]) -> Figures {
+        let mut figures = Figures::default();
+        values.iter().for_each(|&(name, value)| figures.set(name, value));
+        figures
+    }
+
+    #[test]
+    fn what_has_grown_is_refused() {
+        let root = std::env::temp_dir().join(format!("picket-figures-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("firmware")).unwrap();
+        figures(&[("flash bytes", 600_000), ("allocations", 0)]).record(&root).unwrap();
+        for (now, passes) in [
+            (&[("flash bytes", 600_000), ("allocations", 0)][..], true),
+            (&[("flash bytes", 606_000), ("allocations", 0)], true),
+            (&[("flash bytes", 500_000), ("allocations", 0)], true),
+            // Two percent more, and one where there was none.
+            (&[("flash bytes", 612_000), ("allocations", 0)], false),
+            (&[("flash bytes", 600_000), ("allocations", 1)], false),
+            // One that was not recorded, and one that is gone.
+            (&[("flash bytes", 600_000), ("allocations", 0), ("RAM bytes", 1)], false),
+            (&[("flash bytes", 600_000)], false),
+        ] {
+            assert_eq!(compare(&figures(now), &root).is_ok(), passes, "{now:?}");
+        }
+        std::fs::remove_dir_all(&root).unwrap();
+    }
 }

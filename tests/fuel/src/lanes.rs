@@ -2,8 +2,8 @@
 
 use anyhow::Context as _;
 
-use crate::wasmi_lane::WasmiLane;
 use crate::wasmtime_lane::WasmtimeLane;
+use crate::{wasmi_before, wasmi_now};
 
 /// A value of a type that generated functions have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,6 +90,8 @@ pub struct Call<'a> {
 pub enum Lane {
     /// The metered module on wasmi.
     Wasmi,
+    /// The metered module on the version of wasmi before.
+    WasmiBefore,
     /// The metered module on wasmtime.
     Wasmtime,
     /// The module as it was, under wasmtime's fuel.
@@ -98,7 +100,8 @@ pub enum Lane {
 
 /// A module ready on all lanes.
 pub struct Prepared {
-    wasmi: WasmiLane,
+    wasmi: wasmi_now::lane::WasmiLane,
+    wasmi_before: wasmi_before::lane::WasmiLane,
     wasmtime: WasmtimeLane,
     native: WasmtimeLane,
     exports: Vec<String>,
@@ -113,11 +116,13 @@ impl Prepared {
     /// What stands against the module: it may use what filters may not.
     pub fn new(wasm: &[u8], limits: Limits) -> anyhow::Result<Self> {
         let metered = picket_meter::meter(wasm, usize::MAX)?;
-        let wasmi = WasmiLane::new(&metered, limits).context("wasmi")?;
+        let wasmi = wasmi_now::lane::WasmiLane::new(&metered, limits).context("wasmi")?;
+        let wasmi_before =
+            wasmi_before::lane::WasmiLane::new(&metered, limits).context("the version of wasmi before")?;
         let wasmtime = WasmtimeLane::new(&metered, limits, true).context("wasmtime")?;
         let native = WasmtimeLane::new(wasm, limits, false).context("wasmtime, native")?;
         let exports = native.functions();
-        Ok(Prepared { wasmi, wasmtime, native, exports, metered })
+        Ok(Prepared { wasmi, wasmi_before, wasmtime, native, exports, metered })
     }
 
     /// Names of the exported functions.
@@ -138,6 +143,7 @@ impl Prepared {
     pub fn run(&self, lane: Lane, calls: &[(Call<'_>, Limits)]) -> anyhow::Result<Vec<Outcome>> {
         match lane {
             Lane::Wasmi => self.wasmi.run(calls),
+            Lane::WasmiBefore => self.wasmi_before.run(calls),
             Lane::Wasmtime => self.wasmtime.run(calls),
             Lane::Native => self.native.run(calls),
         }

@@ -2,18 +2,18 @@
 
 use std::fmt;
 
+use super::engine::errors::HostError;
+use super::engine::{
+    Caller, CompilationMode, Config, Engine, Error, Extern, F32, F64, Func, Instance, Linker, Module, Store,
+    TrapCode, Val, ValType,
+};
+use crate::generate::arguments;
+use crate::lanes::{AMPLE, Call, Ending, Limits, Outcome, Value, digest};
 use anyhow::anyhow;
 use picket_meter::{
     EXPORT_FUEL, EXPORT_STACK, EXPORT_START, Gauge, IMPORT_FUEL, IMPORT_MODULE, IMPORT_STACK,
     RESERVED_PREFIX, UNCOUNTED_BYTES, UNCOUNTED_FRAMES, stack_level,
 };
-use wasmi::errors::HostError;
-use wasmi::{
-    Caller, CompilationMode, Config, Engine, Extern, Func, Linker, Module, Store, TrapCode, Val, ValType,
-};
-
-use crate::generate::arguments;
-use crate::lanes::{AMPLE, Call, Ending, Limits, Outcome, Value, digest};
 
 pub(crate) struct WasmiLane {
     engine: Engine,
@@ -51,20 +51,20 @@ impl WasmiLane {
         linker.func_wrap(
             IMPORT_MODULE,
             IMPORT_FUEL,
-            |mut caller: Caller<'_, State>, counter: i64, outstanding: i64| -> Result<i64, wasmi::Error> {
+            |mut caller: Caller<'_, State>, counter: i64, outstanding: i64| -> Result<i64, Error> {
                 let state = caller.data_mut();
                 let consumed = counter.wrapping_add(outstanding);
                 match state.gauge.refuel(consumed) {
                     Ok(next) => Ok(next.wrapping_sub(outstanding)),
                     Err(_) => {
                         state.stopped_at = Some(state.gauge.used(consumed));
-                        Err(wasmi::Error::host(Halted(Ending::Fuel)))
+                        Err(Error::host(Halted(Ending::Fuel)))
                     }
                 }
             },
         )?;
-        linker.func_wrap(IMPORT_MODULE, IMPORT_STACK, || -> Result<(), wasmi::Error> {
-            Err(wasmi::Error::host(Halted(Ending::Stack)))
+        linker.func_wrap(IMPORT_MODULE, IMPORT_STACK, || -> Result<(), Error> {
+            Err(Error::host(Halted(Ending::Stack)))
         })?;
         let module = Module::new(&engine, wasm)?;
         Ok(WasmiLane { engine, linker, module })
@@ -141,9 +141,9 @@ fn value(ty: ValType, seed: u64) -> Val {
     match ty {
         ValType::I32 => Val::I32(seed as i32),
         ValType::I64 => Val::I64(seed as i64),
-        ValType::F32 => Val::F32(wasmi::F32::from_bits(seed as u32)),
-        ValType::F64 => Val::F64(wasmi::F64::from_bits(seed)),
-        other => Val::default_for_ty(other),
+        ValType::F32 => Val::F32(F32::from_bits(seed as u32)),
+        ValType::F64 => Val::F64(F64::from_bits(seed)),
+        other => super::null(other),
     }
 }
 
@@ -159,7 +159,7 @@ fn seen(value: &Val) -> Value {
     }
 }
 
-fn state_of(store: &Store<State>, instance: &wasmi::Instance) -> u64 {
+fn state_of(store: &Store<State>, instance: &Instance) -> u64 {
     let mut exports: Vec<_> =
         instance.exports(store).map(|export| (export.name().to_owned(), export.into_extern())).collect();
     exports.sort_by(|(a, _), (b, _)| a.cmp(b));

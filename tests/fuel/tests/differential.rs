@@ -7,7 +7,7 @@ use picket_fuel_oracle::{Call, Ending, Lane, Limits, Outcome, Prepared, module, 
 /// Fuel that no call of these tests uses up unless it is meant to.
 const PLENTY: u64 = 200_000;
 
-/// Whether wasmi 2.0.0 differs from wasmtime for a reason of its own, metered or not: it traps in some
+/// Whether wasmi differs from wasmtime for a reason of its own, metered or not: 2.0.0 traps in some
 /// divisions and remainders whose divisor was `select`ed not to be zero, as wasm-smith writes them.
 fn engines_differ(wasmi: &[Outcome], wasmtime: &[Outcome]) -> bool {
     let divides = |outcomes: &[Outcome]| {
@@ -37,24 +37,26 @@ fn run(prepared: &Prepared, lane: Lane, calls: &[(Call<'_>, Limits)]) -> Result<
     prepared.run(lane, calls).map_err(|error| format!("{error:#}"))
 }
 
-/// Runs the calls canonically on both engines and holds them to each other. Returns what they agree on;
-/// `None` if the module does not come up, on neither.
-fn both(prepared: &Prepared, calls: &[(Call<'_>, Limits)], what: &str) -> Option<Vec<Outcome>> {
-    let wasmi = run(prepared, Lane::Wasmi, calls);
+/// Runs the calls canonically on both engines, and on the version of wasmi before, and holds them to each
+/// other. Returns what they agree on; `None` if the module does not come up, on none.
+fn agreed(prepared: &Prepared, calls: &[(Call<'_>, Limits)], what: &str) -> Option<Vec<Outcome>> {
     let wasmtime = run(prepared, Lane::Wasmtime, calls);
-    match (wasmi, wasmtime) {
-        (Ok(wasmi), Ok(wasmtime)) if engines_differ(&wasmi, &wasmtime) => {
-            assert!(DIFFERED.fetch_add(1, Ordering::Relaxed) < MAY_DIFFER, "{what}: too many to be left out");
-            None
+    for lane in [Lane::Wasmi, Lane::WasmiBefore] {
+        match (run(prepared, lane, calls), &wasmtime) {
+            (Ok(wasmi), Ok(wasmtime)) if engines_differ(&wasmi, wasmtime) => {
+                let differed = DIFFERED.fetch_add(1, Ordering::Relaxed);
+                assert!(differed < MAY_DIFFER, "{what}: too many to be left out");
+                return None;
+            }
+            (Ok(wasmi), Ok(wasmtime)) => {
+                assert_eq!(&wasmi, wasmtime, "{what}: {lane:?} left, wasmtime right; calls {calls:?}");
+                assert!(wasmi.iter().all(|outcome| outcome.ending != Ending::Wall), "{what}: {wasmi:?}");
+            }
+            (Err(_), Err(_)) => {}
+            (wasmi, wasmtime) => panic!("{what}: {lane:?} says {wasmi:?}, wasmtime says {wasmtime:?}"),
         }
-        (Ok(wasmi), Ok(wasmtime)) => {
-            assert_eq!(wasmi, wasmtime, "{what}: wasmi on the left, wasmtime on the right; calls {calls:?}");
-            assert!(wasmi.iter().all(|outcome| outcome.ending != Ending::Wall), "{what}: {wasmi:?}");
-            Some(wasmi)
-        }
-        (Err(_), Err(_)) => None,
-        (wasmi, wasmtime) => panic!("{what}: wasmi says {wasmi:?}, wasmtime says {wasmtime:?}"),
     }
+    wasmtime.ok()
 }
 
 /// `None` for a module with `externref`, which filters do not have.
@@ -79,7 +81,7 @@ fn generated_modules_cost_the_same_everywhere() {
         let Some(prepared) = prepare(&wasm, seed) else { continue };
         for call in calls(&prepared, seed, Limits::with_fuel(PLENTY)) {
             let what = format!("module {seed}, {}", call.0.export);
-            let Some(canonical) = both(&prepared, &[call], &what) else { continue };
+            let Some(canonical) = agreed(&prepared, &[call], &what) else { continue };
             let native = run(&prepared, Lane::Native, &[call]).expect("it came up on the other lanes");
             compared += 1;
             match (&canonical[0].ending, &native[0].ending) {
@@ -109,13 +111,15 @@ fn small_modules_stop_at_the_same_place_at_every_budget() {
         let Some(prepared) = prepare(&wasm, seed) else { continue };
         for (call, _) in calls(&prepared, seed, Limits::with_fuel(0)) {
             let what = format!("module {seed}, {}", call.export);
-            let Some(whole) = both(&prepared, &[(call, Limits::with_fuel(PLENTY))], &what) else { continue };
+            let Some(whole) = agreed(&prepared, &[(call, Limits::with_fuel(PLENTY))], &what) else {
+                continue;
+            };
             let total = whole[0].fuel.min(600);
             for fuel in 0..=total + 1 {
                 // Slices of every kind are not seen.
                 let limits = Limits { slice: 1 + fuel % 7, ..Limits::with_fuel(fuel) };
                 let what = format!("{what}, {fuel} of {total} fuel");
-                let Some(canonical) = both(&prepared, &[(call, limits)], &what) else { continue };
+                let Some(canonical) = agreed(&prepared, &[(call, limits)], &what) else { continue };
                 let native = run(&prepared, Lane::Native, &[(call, limits)]).expect("it came up before");
                 budgets += 1;
                 match (&canonical[0].ending, &native[0].ending) {

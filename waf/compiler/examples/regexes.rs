@@ -68,7 +68,7 @@ fn row(pattern: &str, table_limit: usize) -> Option<Row> {
         let literal = requirements.literals.as_ref().is_none_or(|literals| {
             literals.iter().any(|literal| folded.windows(literal.len()).any(|part| part == &literal[..]))
         });
-        literal
+        (literal || value.iter().any(|&byte| requirements.signs.contains(byte)))
             && value.len() >= requirements.min_len
             && requirements.needs.iter().all(|need| value.iter().any(|&byte| need.contains(byte)))
     };

@@ -208,7 +208,8 @@ fn check_requirements(
         let folded = haystack.to_ascii_lowercase();
         if let Some(literals) = &required.literals {
             assert!(
-                literals.iter().any(|literal| folded.windows(literal.len()).any(|part| part == &literal[..])),
+                literals.iter().any(|literal| folded.windows(literal.len()).any(|part| part == &literal[..]))
+                    || haystack.iter().any(|&byte| required.signs.contains(byte)),
                 "literals: {}",
                 context()
             );

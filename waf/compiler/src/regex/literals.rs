@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use regex_syntax::hir::{Hir, HirKind, Repetition};
+use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind, Repetition};
 
 use super::ByteSet;
 use super::build::byte_set;
@@ -31,6 +31,8 @@ const FEW: usize = 150;
 const CERTAIN_NEEDS: usize = 2;
 /// What a literal costs, in values that hold one in vain.
 const LITERAL_COST: f64 = 0.006;
+/// What a value costs that has a sign which evades literals.
+const SIGN_COST: f64 = 1.5;
 
 /// What every match of a part begins (or ends) with: literals in lower case, and whether the match may
 /// be just that. Of a literal that is not exact more follows (or precedes), which nothing is known of.
@@ -400,20 +402,80 @@ fn count(values: &Values) -> f64 {
     values.iter().map(|word| f64::from(word.count_ones())).sum()
 }
 
+/// Signs that evade a search for words, as they are used together: between the letters of a command,
+/// and around it.
+const SIGNS: [&[u8]; 3] = [br#""')[\$"#, br#""')[\$|&;`{(<>"#, br#""')[\$|&;`{(<>]}^!#*@~%"#];
+
 /// The literals of a pattern of which the needs are known; `None` if nothing must occur, or nothing that
-/// would keep off more than the needs do.
+/// would keep off more than the needs do. With them the signs that a match may have instead of a literal,
+/// if there are any: a word that may have signs anywhere between its letters is no literal, but without
+/// such a sign it is.
 pub(super) fn required(
     hir: &Hir,
     needs: &[ByteSet],
     min_len: usize,
     sample: &Sample<'_>,
-) -> Option<Vec<Vec<u8>>> {
-    let judge = Judge::new(sample, &needs[..needs.len().min(CERTAIN_NEEDS)], min_len);
-    let facts = judge.facts(hir);
-    let set = judge.settle(facts)?;
+) -> Option<(Vec<Vec<u8>>, ByteSet)> {
+    let needs = &needs[..needs.len().min(CERTAIN_NEEDS)];
+    let judge = Judge::new(sample, needs, min_len);
+    let mut best = judge.settle(judge.facts(hir)).map(|set| (set, ByteSet::default()));
+    for signs in SIGNS {
+        let signs: ByteSet = signs.iter().copied().collect();
+        // Without any match the signs are something that each match needs.
+        let Some(rest) = without(hir, &signs) else { continue };
+        let with: Vec<ByteSet> = needs.iter().copied().chain([signs]).collect();
+        let with = sample.meeting(&with, min_len);
+        let mut judge = Judge::new(sample, needs, min_len);
+        judge.eligible.iter_mut().zip(&with).for_each(|(eligible, with)| *eligible &= !with);
+        let Some(mut set) = judge.settle(judge.facts(&rest)) else { continue };
+        // The sample has less signs than values of programs do.
+        set.cost += SIGN_COST * count(&with);
+        if best.as_ref().is_none_or(|(best, _)| set.cost < best.cost) {
+            best = Some((set, signs));
+        }
+    }
+    let (set, signs) = best?;
     // A few literals are always worth having: the sample is small.
     let worth = (count(&judge.eligible) * 0.9).max(LITERAL_COST * FEW as f64);
-    (set.cost < worth).then(|| without_longer(set.literals))
+    (set.cost < worth).then(|| (without_longer(set.literals), signs))
+}
+
+/// What a pattern is for values that have no byte of a set; `None` if it matches none of them.
+fn without(hir: &Hir, set: &ByteSet) -> Option<Hir> {
+    Some(match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => hir.clone(),
+        HirKind::Literal(literal) => {
+            if literal.0.iter().any(|&byte| set.contains(byte)) {
+                return None;
+            }
+            hir.clone()
+        }
+        HirKind::Class(class) => {
+            let Ok(bytes) = byte_set(class) else { return Some(hir.clone()) };
+            let left = bytes.iter().filter(|&byte| !set.contains(byte));
+            let left = ClassBytes::new(left.map(|byte| ClassBytesRange::new(byte, byte)));
+            if left.ranges().is_empty() {
+                return None;
+            }
+            Hir::class(Class::Bytes(left))
+        }
+        HirKind::Capture(capture) => without(&capture.sub, set)?,
+        HirKind::Repetition(repetition) => match without(&repetition.sub, set) {
+            Some(sub) => Hir::repetition(Repetition { sub: Box::new(sub), ..repetition.clone() }),
+            None if repetition.min == 0 => Hir::empty(),
+            None => return None,
+        },
+        HirKind::Concat(parts) => {
+            Hir::concat(parts.iter().map(|part| without(part, set)).collect::<Option<Vec<Hir>>>()?)
+        }
+        HirKind::Alternation(branches) => {
+            let left: Vec<Hir> = branches.iter().filter_map(|branch| without(branch, set)).collect();
+            if left.is_empty() {
+                return None;
+            }
+            Hir::alternation(left)
+        }
+    })
 }
 
 #[cfg(test)]

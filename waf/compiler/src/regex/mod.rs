@@ -95,6 +95,8 @@ pub struct Requirements {
     /// Lower-cased literals of which at least one occurs (ASCII case-insensitively) in every match;
     /// `None`: nothing must occur. Each has two bytes or more.
     pub literals: Option<Vec<Vec<u8>>>,
+    /// Bytes that a match may have instead of a literal.
+    pub signs: ByteSet,
     /// Byte sets of which each has a byte in every match, the most telling first.
     pub needs: Vec<ByteSet>,
     /// Length of the shortest match, in bytes.
@@ -131,8 +133,14 @@ pub fn requirements(pattern: &str, options: &Options<'_>) -> Result<Requirements
     let sample = sample::Sample::of(options.sample);
     let needs = needs::required(&hir, &sample);
     let min_len = hir.properties().minimum_len().unwrap_or(0);
-    let literals = literals::required(&hir, &needs, min_len, &sample);
-    Ok(Requirements { literals, needs, min_len, max_len: whole_length(&hir) })
+    let (literals, signs) = literals::required(&hir, &needs, min_len, &sample).unzip();
+    Ok(Requirements {
+        literals,
+        signs: signs.unwrap_or_default(),
+        needs,
+        min_len,
+        max_len: whole_length(&hir),
+    })
 }
 
 /// Length of the longest value that matches: of a pattern that matches whole values alone.

@@ -251,6 +251,10 @@ impl<'r> Screen<'r> {
                 let number_of =
                     usize::from(self.glance.matcher(word * 64 + silent.trailing_zeros() as usize));
                 silent &= silent - 1;
+                // Some wait for a literal or a sign: those with a literal are found above.
+                if hits.get(number_of / 32).is_some_and(|word| word >> (number_of % 32) & 1 != 0) {
+                    continue;
+                }
                 let matcher = look.rules.matcher(number_of);
                 if matcher.behind & own != 0
                     && usize::from(matcher.min_len) <= len

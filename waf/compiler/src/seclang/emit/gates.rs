@@ -17,6 +17,7 @@ use picket_seclang::Variable;
 #[cfg(doc)]
 use picket_seclang::format::flag;
 use picket_seclang::format::is_stored;
+use picket_seclang::format::operator::UTF8_ENCODING;
 use picket_seclang::operator::parse_number;
 use picket_seclang::scan::layout::KEY;
 use picket_seclang::transform::Transformation;
@@ -235,8 +236,8 @@ pub(super) fn choose(
         let matcher = plan.matcher.filter(|_| plan.scans).map(|matcher| &matchers.list[matcher]);
         match matcher {
             Some(_) if at == 0 => gates.push((Gate::Head, false)),
-            // Without a literal it would be a candidate for nearly every value.
-            Some(matcher) if matcher.literals.is_some() => gates.push((Gate::Link(at), leaves)),
+            // Without a literal it would be a candidate for nearly every value, but for bytes that few have.
+            Some(matcher) if matcher.literals.is_some() || matcher.operator == UTF8_ENCODING => gates.push((Gate::Link(at), leaves)),
             _ => {}
         }
         if needs_value(link, plan) {
@@ -569,7 +570,8 @@ fn names_seen_elsewhere(
 /// Literals of which one is behind a name's beginning, if a key's pattern fits the name.
 fn literals_behind(pattern: &str, start: &[u8]) -> Option<Vec<Vec<u8>>> {
     let options = patterns::Options { case_insensitive: true, ..patterns::Options::default() };
-    let literals = patterns::requirements(pattern, &options).ok()?.literals?;
+    let required = patterns::requirements(pattern, &options).ok()?;
+    let literals = required.literals.filter(|_| required.signs.is_empty())?;
     let apart = |literal: &Vec<u8>| {
         let within = start.windows(literal.len()).any(|part| part == literal);
         let across = (1..literal.len()).any(|len| start.ends_with(&literal[..len]));

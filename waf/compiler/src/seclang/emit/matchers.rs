@@ -12,6 +12,13 @@ use super::super::syntax::{Link, Operator, OperatorKind, Template};
 use super::super::{Options, phrases, scan};
 use crate::regex::{self, ByteSet, Representation};
 
+impl Matcher {
+    /// Whether it can be possible for a value that has none of its literals.
+    pub fn is_silent(&self) -> bool {
+        self.literals.is_none() || !self.signs.is_empty()
+    }
+}
+
 /// What makes two operators the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
@@ -33,6 +40,8 @@ pub(super) struct Matcher {
     pub needs: Vec<ByteSet>,
     /// Literals of which one is in a value that matches.
     pub literals: Option<Vec<Vec<u8>>>,
+    /// Bytes that a value that matches may have instead of a literal.
+    pub signs: ByteSet,
     /// A byte set that each literal has a byte of, the rarest in ordinary values.
     pub literal_need: Option<ByteSet>,
     pub data: Vec<u8>,
@@ -259,6 +268,7 @@ fn build(job: &Job, options: &Options<'_>) -> Result<Matcher, Problem> {
             matcher.max_len = requirements.max_len;
             matcher.needs = requirements.needs;
             matcher.literals = requirements.literals;
+            matcher.signs = requirements.signs;
             matcher.data = compiled.bytes;
             matcher.representation = Some(compiled.representation);
             matcher.scans = true;

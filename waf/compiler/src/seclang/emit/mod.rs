@@ -30,7 +30,7 @@ use super::syntax::{
     Action, Control, Diagnostic, Directives, Disruption, Level, Link, Piece, Selector, TargetMode, Template,
 };
 use super::{Options, scan};
-use crate::regex::Representation;
+use crate::regex::{ByteSet, Representation};
 use gates::{Gate, Leftovers};
 use matchers::Matchers;
 use needs::ByteSets;
@@ -215,7 +215,7 @@ pub(super) fn emit(
     let tree = pipelines.tree(&asked, &sets, &mut pools.data)?;
     let mut matcher_sets = BitSets::new(scanned_matchers);
     let silent: Vec<usize> =
-        (0..scanned_matchers).filter(|&number| list[number].literals.is_none()).collect();
+        (0..scanned_matchers).filter(|&number| list[number].is_silent()).collect();
     let silent_set = matcher_sets.add([silent.iter().copied()])?;
     let mut wants = Runs::default();
     let mut use_records = Vec::new();
@@ -234,9 +234,9 @@ pub(super) fn emit(
         &mut matcher_sets,
         &mut use_records,
     )?;
-    let silent_needs: Vec<(usize, u64)> =
-        silent.iter().map(|&number| (number, sets.needs(&list[number].needs))).collect();
-    let glance = pipelines::glance(&tree, &silent_needs, slot_records.len(), &|slot, matcher| {
+    let silent_sets: Vec<(usize, u64)> =
+        silent.iter().map(|&number| (number, sets.needs(&silent_needs(&list[number])))).collect();
+    let glance = pipelines::glance(&tree, &silent_sets, slot_records.len(), &|slot, matcher| {
         matcher_sets.has(slot_records[slot].sets, matcher)
     })?;
 
@@ -340,7 +340,7 @@ pub(super) fn emit(
         macros: folded.macros,
         matchers: list.len(),
         scanned_matchers,
-        silent_matchers: silent.len(),
+        silent_matchers: list[..scanned_matchers].iter().filter(|it| it.literals.is_none()).count(),
         pipelines: pipelines.len(),
         scanned_pipelines,
         nodes: tree.nodes.len(),
@@ -482,6 +482,11 @@ fn name_macros(template: &Template, slots: &mut Slots, tx: &mut BTreeSet<Vec<u8>
     }
 }
 
+/// The byte sets without which a matcher that no literal announces cannot match.
+fn silent_needs(matcher: &matchers::Matcher) -> Vec<ByteSet> {
+    matcher.needs.iter().copied().chain([matcher.signs]).filter(|set| !set.is_empty()).collect()
+}
+
 /// Hits of each matcher's literals in ordinary values.
 type Hits = Vec<usize>;
 
@@ -516,7 +521,9 @@ fn scan_tables(
             found.fill(0);
             scanner.scan(value, &mut found);
             for number in 0..scanned {
-                let literal = list[number].literals.is_none() || found[number / 32] >> (number % 32) & 1 != 0;
+                let literal = list[number].literals.is_none()
+                    || found[number / 32] >> (number % 32) & 1 != 0
+                    || value.iter().any(|&byte| list[number].signs.contains(byte));
                 if literal && value.len() >= list[number].min_len {
                     hits[number][at / 64] |= 1 << (at % 64);
                 }

@@ -42,8 +42,8 @@ impl ByteSets {
                 }
             }
         }
-        for set in first {
-            if !sets.contains(set) {
+        for set in first.iter().chain(matchers.iter().map(|matcher| &matcher.signs)) {
+            if !set.is_empty() && !sets.contains(set) {
                 sets.push(*set);
             }
         }
@@ -138,8 +138,8 @@ pub(super) fn note_literals(matchers: &mut [Matcher]) {
     for matcher in matchers {
         let Some(literals) = &matcher.literals else { continue };
         let bytes = literals.iter().filter_map(rarest);
-        matcher.literal_need = Some(bytes.flat_map(|byte| [byte, byte.to_ascii_uppercase()]).collect())
-            .filter(|_| !literals.is_empty());
+        let bytes: ByteSet = bytes.flat_map(|byte| [byte, byte.to_ascii_uppercase()]).collect();
+        matcher.literal_need = Some(bytes.union(&matcher.signs)).filter(|_| !literals.is_empty());
     }
 }
 

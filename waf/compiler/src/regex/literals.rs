@@ -7,10 +7,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind, Repetition};
+use regex_syntax::hir::{Hir, HirKind, Repetition};
 
 use super::ByteSet;
 use super::build::byte_set;
+use super::needs::without;
 use super::sample::{Sample, Values};
 
 /// Longest literal that is kept at an end, in bytes.
@@ -438,44 +439,6 @@ pub(super) fn required(
     // A few literals are always worth having: the sample is small.
     let worth = (count(&judge.eligible) * 0.9).max(LITERAL_COST * FEW as f64);
     (set.cost < worth).then(|| (without_longer(set.literals), signs))
-}
-
-/// What a pattern is for values that have no byte of a set; `None` if it matches none of them.
-fn without(hir: &Hir, set: &ByteSet) -> Option<Hir> {
-    Some(match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => hir.clone(),
-        HirKind::Literal(literal) => {
-            if literal.0.iter().any(|&byte| set.contains(byte)) {
-                return None;
-            }
-            hir.clone()
-        }
-        HirKind::Class(class) => {
-            let Ok(bytes) = byte_set(class) else { return Some(hir.clone()) };
-            let left = bytes.iter().filter(|&byte| !set.contains(byte));
-            let left = ClassBytes::new(left.map(|byte| ClassBytesRange::new(byte, byte)));
-            if left.ranges().is_empty() {
-                return None;
-            }
-            Hir::class(Class::Bytes(left))
-        }
-        HirKind::Capture(capture) => without(&capture.sub, set)?,
-        HirKind::Repetition(repetition) => match without(&repetition.sub, set) {
-            Some(sub) => Hir::repetition(Repetition { sub: Box::new(sub), ..repetition.clone() }),
-            None if repetition.min == 0 => Hir::empty(),
-            None => return None,
-        },
-        HirKind::Concat(parts) => {
-            Hir::concat(parts.iter().map(|part| without(part, set)).collect::<Option<Vec<Hir>>>()?)
-        }
-        HirKind::Alternation(branches) => {
-            let left: Vec<Hir> = branches.iter().filter_map(|branch| without(branch, set)).collect();
-            if left.is_empty() {
-                return None;
-            }
-            Hir::alternation(left)
-        }
-    })
 }
 
 #[cfg(test)]

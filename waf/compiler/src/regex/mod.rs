@@ -23,6 +23,7 @@ use regex_syntax::hir::{Hir, Look};
 
 pub use error::Error;
 pub use needs::ByteSet;
+pub(crate) use needs::beyond;
 pub use sample::benign;
 
 /// How a pattern is compiled.

@@ -4,7 +4,7 @@
 //! them. A value that has the word but none of the signs is dropped after one look at the set of its
 //! bytes.
 
-use regex_syntax::hir::{Hir, HirKind};
+use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind, Repetition};
 
 use super::build::byte_set;
 use super::sample::Sample;
@@ -82,7 +82,16 @@ pub(super) fn required(hir: &Hir, sample: &Sample<'_>) -> Vec<ByteSet> {
     // One that (nearly) every value has tells nothing.
     sets.retain(|set| sample.with(set) * 20 < sample.len() * 19);
     sets.truncate(MAX_SETS);
+    sets.extend(beyond().into_iter().find(|set| without(hir, set).is_none()));
     sets
+}
+
+/// The bytes that prose has not, and those that words have not, the fewest first. A pattern may ask for one
+/// of many bytes: that it asks for any of these is what it has in common with others.
+pub(crate) fn beyond() -> [ByteSet; 2] {
+    let words = ByteSet::word().union(&b" -".iter().copied().collect());
+    let prose = words.union(&b".,:/+@!?".iter().copied().collect());
+    [prose, words].map(|set| ByteSet(set.0.map(|bits| !bits)))
 }
 
 /// Orders sets by what they tell, and drops those that add nothing.
@@ -123,6 +132,44 @@ fn of(hir: &Hir, sample: &Sample<'_>) -> Vec<ByteSet> {
             unions
         }
     }
+}
+
+/// What a pattern is for values that have no byte of a set; `None` if it matches none of them.
+pub(super) fn without(hir: &Hir, set: &ByteSet) -> Option<Hir> {
+    Some(match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => hir.clone(),
+        HirKind::Literal(literal) => {
+            if literal.0.iter().any(|&byte| set.contains(byte)) {
+                return None;
+            }
+            hir.clone()
+        }
+        HirKind::Class(class) => {
+            let Ok(bytes) = byte_set(class) else { return Some(hir.clone()) };
+            let left = bytes.iter().filter(|&byte| !set.contains(byte));
+            let left = ClassBytes::new(left.map(|byte| ClassBytesRange::new(byte, byte)));
+            if left.ranges().is_empty() {
+                return None;
+            }
+            Hir::class(Class::Bytes(left))
+        }
+        HirKind::Capture(capture) => without(&capture.sub, set)?,
+        HirKind::Repetition(repetition) => match without(&repetition.sub, set) {
+            Some(sub) => Hir::repetition(Repetition { sub: Box::new(sub), ..repetition.clone() }),
+            None if repetition.min == 0 => Hir::empty(),
+            None => return None,
+        },
+        HirKind::Concat(parts) => {
+            Hir::concat(parts.iter().map(|part| without(part, set)).collect::<Option<Vec<Hir>>>()?)
+        }
+        HirKind::Alternation(branches) => {
+            let left: Vec<Hir> = branches.iter().filter_map(|branch| without(branch, set)).collect();
+            if left.is_empty() {
+                return None;
+            }
+            Hir::alternation(left)
+        }
+    })
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use picket_seclang::transform::{Transformation, Trigger};
 use super::super::scan::sample;
 use super::matchers::Matcher;
 use super::pipelines::{Pipelines, needs_behind};
-use crate::regex::ByteSet;
+use crate::regex::{ByteSet, beyond};
 
 /// The sets that have a bit, by its number.
 pub(super) struct ByteSets {
@@ -42,7 +42,9 @@ impl ByteSets {
                 }
             }
         }
-        for set in first.iter().chain(matchers.iter().map(|matcher| &matcher.signs)) {
+        let beyond = beyond();
+        let beyond = beyond.iter().filter(|set| matchers.iter().any(|matcher| matcher.needs.contains(set)));
+        for set in beyond.chain(first).chain(matchers.iter().map(|matcher| &matcher.signs)) {
             if !set.is_empty() && !sets.contains(set) {
                 sets.push(*set);
             }

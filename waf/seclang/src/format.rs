@@ -675,6 +675,9 @@ record! {
         unless: u64,
         /// The first node behind those below.
         next: u16,
+        /// 1 if nothing below can match behind the transformation without four bytes of ASCII in a row,
+        /// of which those that white space is written with beyond ASCII are no part.
+        text: u8,
     }
 }
 

@@ -323,6 +323,10 @@ impl<'r> Screen<'r> {
                 0 => parent,
                 _ => self.step(look, at, parent, count),
             };
+            if owner == NONE16 {
+                at = usize::from(node().next).max(at + 1);
+                continue;
+            }
             if let Some(place) = self.nodes.get_mut(at) {
                 *place = owner;
             }
@@ -334,7 +338,7 @@ impl<'r> Screen<'r> {
         }
     }
 
-    /// The variant that a node makes of its parent's.
+    /// The variant that a node makes of its parent's; [`NONE16`] if nothing below it can match.
     #[inline(never)]
     fn step(&mut self, look: &Look<'_, 'r>, at: usize, parent: u16, count: &mut usize) -> u16 {
         let Some(node) = look.nodes().get(at) else { return parent };
@@ -360,6 +364,9 @@ impl<'r> Screen<'r> {
         }
         if transformation.is_idle(input) {
             return parent;
+        }
+        if node().text != 0 && transformation.spoils_text(input) {
+            return NONE16;
         }
         let adds = match node().adds {
             u64::MAX if transformation.writes_blanks(input) => look.scanner.present(b" "),

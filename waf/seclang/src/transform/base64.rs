@@ -43,6 +43,49 @@ fn decode_groups(input: &[u8], out: &mut Vec<u8>) -> usize {
     4 * decoded
 }
 
+/// Whether what letters of the alphabet stand for can have four bytes of ASCII in a row, bytes of a
+/// no-break space left out. Words do not stand for text, mostly. True if there is anything else.
+pub(super) fn may_be_text(input: &[u8]) -> bool {
+    let (groups, rest) = input.as_chunks::<4>();
+    // A bit for each byte that is decoded, the last one lowest.
+    let mut text = 0u32;
+    for &[a, b, c, d] in groups {
+        let [a, b, c, d] = [a, b, c, d].map(|byte| u32::from(TEXTS[usize::from(byte)]));
+        if (a | b | c | d) & u32::from(NO_LETTER) != 0 {
+            return true;
+        }
+        text = text << 3 | a & 4 | (b | c >> 3) & 2 | (c | d >> 3) & 1;
+        if text & text >> 1 & text >> 2 & text >> 3 != 0 {
+            return true;
+        }
+    }
+    rest.iter().any(|&byte| sextet(byte).is_none())
+}
+
+/// For each letter what it tells of the bytes of its group if it is the first, second or third letter: 4,
+/// 2, 1 for the byte that begins with it, which is ASCII. What is no ASCII can be part of a no-break space,
+/// which a later transformation would take away: 4 for that of the first byte, and 16 and 8 where the letter
+/// ends a second or third byte that may be one.
+const TEXTS: [u8; 256] = {
+    let mut texts = [NO_LETTER; 256];
+    let mut at = 0;
+    while at < 64 {
+        // The upper six, four and two bits of the first, second and third byte.
+        let first = at < 32 || at == 0xc2 >> 2 || at == 0xa0 >> 2;
+        let second = at & 15 < 8;
+        let third = at & 3 < 2;
+        let ends_second = at >> 2 == 0xc2 & 15 || at >> 2 == 0xa0 & 15;
+        let ends_third = at == 0xc2 & 63 || at == 0xa0 & 63;
+        texts[ALPHABET[at] as usize] = (first as u8) << 2
+            | (second as u8) << 1
+            | third as u8
+            | (ends_second as u8) << 4
+            | (ends_third as u8) << 3;
+        at += 1;
+    }
+    texts
+};
+
 /// Strict: false (nothing decoded) if anything but the alphabet, up to two `=` at the end and line
 /// ends occurs. What follows a NUL is not looked at, a last group that is not whole is dropped.
 pub(super) fn decode(input: &[u8], out: &mut Vec<u8>) -> bool {

@@ -1,6 +1,6 @@
 //! What can be told of a transformation without running it.
 
-use super::{Transformation, command};
+use super::{Transformation, base64, command};
 use crate::body::{find, find_control, find_two};
 
 fn has(input: &[u8], byte: u8) -> bool {
@@ -33,6 +33,12 @@ impl Transformation {
     /// Whether blanks are all that the transformation writes into `input`. `false` says nothing.
     pub(crate) fn writes_blanks(self, input: &[u8]) -> bool {
         matches!(self, Self::UrlDecode | Self::UrlDecodeUni) && !has(input, b'%')
+    }
+
+    /// Whether `input` is surely changed, to something without four bytes of ASCII in a row: see
+    /// [`Node::text`](crate::format::Node::text). `false` says nothing.
+    pub(crate) fn spoils_text(self, input: &[u8]) -> bool {
+        self == Self::Base64Decode && !input.is_empty() && !base64::may_be_text(input)
     }
 
     /// Whether the transformation changes letters' case in `input` and nothing else. `false` says

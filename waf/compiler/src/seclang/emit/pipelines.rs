@@ -80,6 +80,7 @@ impl Pipelines {
                         trigger,
                         min_len: u16::MAX,
                         own_min_len: u16::MAX,
+                        text: 1,
                         ..Node::default()
                     });
                 }
@@ -88,6 +89,10 @@ impl Pipelines {
             }
             nodes[at].own |= bit;
             if let Some(wants) = wants.get(number) {
+                for (end, &at) in path.iter().enumerate() {
+                    let keeps = list.get(end..).unwrap_or(&[]).iter().all(|&after| keeps_text(after));
+                    nodes[at].text &= u8::from(keeps && wants.text);
+                }
                 let node = &mut nodes[at];
                 node.min_len = node.min_len.min(wants.min_len);
                 node.own_min_len = node.own_min_len.min(wants.min_len);
@@ -127,6 +132,8 @@ pub(super) struct Asked {
     /// Byte sets of which each has a byte in it.
     pub must: u64,
     min_len: u16,
+    /// Whether each needs four bytes of ASCII in a row that no comment can turn into.
+    text: bool,
 }
 
 impl Asked {
@@ -136,11 +143,34 @@ impl Asked {
         matchers: impl Iterator<Item = &'m Matcher>,
         sets: &ByteSets,
     ) -> Self {
-        matchers.fold(Asked { must: u64::MAX, min_len: u16::MAX }, |wants, matcher| Asked {
+        matchers.fold(Asked { must: u64::MAX, min_len: u16::MAX, text: true }, |wants, matcher| Asked {
             must: wants.must & sets.needs(&needs_behind(list, matcher)),
             min_len: wants.min_len.min(u16::try_from(matcher.min_len).unwrap_or(u16::MAX)),
+            text: wants.text && needs_text(matcher),
         })
     }
+}
+
+/// Whether a value that matches has four bytes of ASCII in a row, none of them a blank.
+fn needs_text(matcher: &Matcher) -> bool {
+    let is_text = |part: &[u8]| part.iter().all(|byte| byte.is_ascii() && *byte != b' ');
+    !matcher.is_silent() && matcher.literals.iter().flatten().all(|literal| literal.windows(4).any(is_text))
+}
+
+/// Whether four bytes of ASCII in a row without a blank come of at least as many in a row before the
+/// transformation, but for white space beyond ASCII between them.
+fn keeps_text(transformation: Transformation) -> bool {
+    use Transformation as T;
+    matches!(
+        transformation,
+        T::UrlDecode
+            | T::UrlDecodeUni
+            | T::JsDecode
+            | T::RemoveWhitespace
+            | T::ReplaceComments
+            | T::Lowercase
+            | T::RemoveNulls
+    )
 }
 
 /// The byte sets that a matcher needs, less what the last transformation before it leaves none of;

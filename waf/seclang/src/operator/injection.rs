@@ -56,9 +56,6 @@ pub fn xss_possible(value: &[u8]) -> bool {
 
 /// `@detectSQLi`: the fingerprint, if the value looks like an SQL injection.
 pub fn detect_sqli(value: &[u8]) -> Option<Fingerprint> {
-    if !sqli_possible(value) {
-        return None;
-    }
     libinjection::detect_sqli(value).map(|(bytes, len)| Fingerprint { bytes, len })
 }
 

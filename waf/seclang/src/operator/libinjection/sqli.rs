@@ -4,7 +4,8 @@ use super::{
     fingerprints,
     fold::{Folder, MOST},
     kind::{BAREWORD, COMMENT, EVIL, KEYWORD, NUMBER, UNION},
-    token::{Dialect, Token, Tokens},
+    token::{Dialect, KEPT, Token, Tokens},
+    words,
 };
 
 /// A value's shape as one dialect sees it.
@@ -97,7 +98,48 @@ impl<'a> Shape<'a> {
 /// The fingerprint, if the value looks like an SQL injection: its letters, and how many there are.
 pub fn detect(value: &[u8]) -> Option<([u8; MOST], u8)> {
     // Folding a longer one costs less than looking.
-    judge_all(value, value.len() <= 512 && !value.iter().any(|b| matches!(b, b'/' | b'{')))
+    if value.len() > 512 {
+        return judge_all(value, false);
+    }
+    let seen = value.iter().fold(0, |seen, byte| seen | SIGNS[usize::from(*byte)]);
+    if seen == 0 && begins_as_prose(value) {
+        return None;
+    }
+    judge_all(value, seen & EVIL_SIGN == 0)
+}
+
+/// For each byte whether a start of [`EVIL`] has it, or a quote.
+const SIGNS: [u8; 256] = {
+    let mut signs = [0; 256];
+    signs[b'/' as usize] = EVIL_SIGN;
+    signs[b'{' as usize] = EVIL_SIGN;
+    signs[b'\'' as usize] = QUOTE_SIGN;
+    signs[b'"' as usize] = QUOTE_SIGN;
+    signs
+};
+const EVIL_SIGN: u8 = 1;
+const QUOTE_SIGN: u8 = 2;
+
+/// Whether a value without quotes begins with two words that mean nothing in SQL: with the two names
+/// that they are, folding ends ([`Folder::fold`]), and what it takes to see that is told here in less.
+fn begins_as_prose(value: &[u8]) -> bool {
+    let mut rest = value;
+    for last in [false, true] {
+        let len = rest.iter().position(|byte| !byte.is_ascii_alphabetic()).unwrap_or(rest.len());
+        let (word, behind) = rest.split_at_checked(len).unwrap_or_default();
+        let [b' ', behind @ ..] = behind else {
+            return last && behind.is_empty() && is_name(word);
+        };
+        if !is_name(word) {
+            return false;
+        }
+        rest = behind;
+    }
+    true
+}
+
+fn is_name(word: &[u8]) -> bool {
+    (1..=KEPT).contains(&word.len()) && words::lookup(word).is_none()
 }
 
 /// [`detect`], `hasty` ([`Folder::fold`]) or not.

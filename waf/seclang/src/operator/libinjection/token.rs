@@ -3,7 +3,7 @@
 use super::{kind, words};
 
 /// How many bytes of a token's text are kept; no word that means something is longer.
-const KEPT: usize = 31;
+pub(super) const KEPT: usize = 31;
 
 /// One token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -32,6 +32,17 @@ const FEW: usize = 150;
 const CERTAIN_NEEDS: usize = 2;
 /// What a literal costs, in values that hold one in vain.
 const LITERAL_COST: f64 = 0.006;
+
+/// A short one costs more: the scan meets it in values of no concern as well.
+fn literal_cost(literal: &[u8]) -> f64 {
+    LITERAL_COST
+        * match literal.len() {
+            ..=2 => 8.0,
+            3 => 4.0,
+            4 => 2.0,
+            _ => 1.0,
+        }
+}
 /// What a value costs that has a sign which evades literals.
 const SIGN_COST: f64 = 1.5;
 
@@ -259,7 +270,7 @@ impl<'s> Judge<'s> {
         held.iter_mut().zip(&self.eligible).for_each(|(held, eligible)| *held &= eligible);
         let likely = expected * 60.0 * count(&self.eligible);
         let held = count(&held);
-        let cost = held + likely + LITERAL_COST * literals.len() as f64;
+        let cost = held + likely + literals.iter().map(|literal| literal_cost(literal)).sum::<f64>();
         Some(Set { literals, cost })
     }
 
@@ -405,7 +416,8 @@ fn count(values: &Values) -> f64 {
 
 /// Signs that evade a search for words, as they are used together: between the letters of a command,
 /// and around it.
-const SIGNS: [&[u8]; 3] = [br#""')[\$"#, br#""')[\$|&;`{(<>"#, br#""')[\$|&;`{(<>]}^!#*@~%"#];
+const SIGNS: [&[u8]; 4] =
+    [br#""')[\$"#, br#""')[\$=`{"#, br#""')[\$|&;`{(<>="#, br#""')[\$|&;`{(<>=]}^!#*@~%"#];
 
 /// The literals of a pattern of which the needs are known; `None` if nothing must occur, or nothing that
 /// would keep off more than the needs do. With them the signs that a match may have instead of a literal,

@@ -116,6 +116,7 @@ impl<'r> Transaction<'r> {
     fn take_target(&mut self, head: &RequestHead<'_>) {
         let parts = RequestParts::of(&head.method, &head.target, head.protocol());
         let mut buffer = core::mem::take(&mut self.argument);
+        self.screen.share(true);
         self.add_text(Variable::RequestMethod, parts.method);
         self.add_text(Variable::RequestProtocol, parts.protocol);
         self.add_text(Variable::RequestUriRaw, parts.target);
@@ -137,6 +138,7 @@ impl<'r> Transaction<'r> {
         self.add_text(Variable::PathInfo, &buffer);
         self.add_text(Variable::RequestBasename, request::basename(&buffer).unwrap_or(&[]));
         self.argument = buffer;
+        self.screen.share(false);
         if !parts.query.is_empty() {
             let mut scratch = core::mem::take(&mut self.scratch);
             let separator = self.separator();

@@ -33,6 +33,7 @@ mod report;
 mod response;
 mod screen;
 mod services;
+mod shared;
 mod store;
 mod transaction;
 mod values;

@@ -3,6 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::shared::Shared;
 use super::store::{Span, Store, clear};
 use crate::format::*;
 use crate::ruleset::RuleSet;
@@ -70,6 +71,7 @@ pub(crate) struct Screen<'r> {
     nodes: Vec<u16>,
     /// The literals' matchers, `words` for each variant.
     hits: Vec<u32>,
+    shared: Shared,
     found: Vec<(u16, u16)>,
     output: Vec<u8>,
     pub dropped: u32,
@@ -111,6 +113,7 @@ impl<'r> Screen<'r> {
             variants: Vec::new(),
             nodes: Vec::new(),
             hits: Vec::new(),
+            shared: Shared::default(),
             found: Vec::new(),
             output: Vec::new(),
             dropped: 0,
@@ -123,6 +126,7 @@ impl<'r> Screen<'r> {
         clear(&mut self.candidates);
         self.todo.fill(0);
         clear(&mut self.hits);
+        self.shared.clear();
         clear(&mut self.output);
         self.variants.truncate(KEPT_VARIANTS);
         self.variants.iter_mut().for_each(|variant| clear(&mut variant.bytes));
@@ -144,6 +148,11 @@ impl<'r> Screen<'r> {
         if let Some(candidate) = self.candidates.get_mut(number as usize) {
             candidate.state = if matches { State::Match } else { State::NoMatch };
         }
+    }
+
+    /// Tells whether the values that come are parts of one text.
+    pub fn share(&mut self, on: bool) {
+        self.shared.on = on;
     }
 
     /// Whether something that a rule waits for is there.
@@ -218,7 +227,8 @@ impl<'r> Screen<'r> {
         let variant = &mut self.variants[number];
         variant.scanned = true;
         let bytes = if number == 0 { look.value } else { &variant.bytes };
-        variant.has_literals = look.slot.scans != 0 && bytes.len() > 1 && look.scanner.scan(bytes, hits);
+        variant.has_literals =
+            look.slot.scans != 0 && bytes.len() > 1 && self.shared.scan(look.scanner, bytes, hits);
     }
 
     fn collect(&mut self, look: &Look<'_, 'r>, number: usize, like: usize) {

@@ -100,10 +100,13 @@ pub enum Section {
     Glance = 21,
     /// [`Wants`]: for each slot as many as there are nodes.
     Wants = 22,
+    /// The scan's tables for values without any byte of [`Meta::signs`]: the literals of those matchers that
+    /// can match one. Empty where there is no such set.
+    ScanWords = 23,
 }
 
 /// Number of sections.
-pub const SECTIONS: usize = 23;
+pub const SECTIONS: usize = 24;
 
 /// The layout of [`Section::Glance`]: the answers to many questions at once, each of which is a
 /// conjunction of byte sets that the value must have, or must not have, a byte of.
@@ -279,6 +282,8 @@ record! {
         silent: u32,
         /// Rules that wait for a request's body: a set in [`Section::RuleSets`].
         body_rules: u32,
+        /// The byte sets of which values have none that [`Section::ScanWords`] is for.
+        signs: u64,
         /// An [`engine`] number (`SecRuleEngine`).
         engine: u8,
         /// [`switch`]es.

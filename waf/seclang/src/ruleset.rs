@@ -299,6 +299,11 @@ impl<'a> RuleSet<'a> {
     pub(crate) fn scanner(&self) -> Option<Scanner<'a>> {
         Scanner::new(self.section(Section::Scan))
     }
+
+    /// Those for values of words.
+    pub(crate) fn scanner_for_words(&self) -> Option<Scanner<'a>> {
+        Scanner::new(self.section(Section::ScanWords))
+    }
 }
 
 fn slice(bytes: &[u8], text: Text) -> &[u8] {

@@ -45,6 +45,9 @@ impl Random {
 const PIECES: &[&[u8]] = &[
     b"lorem",
     b"Garden",
+    b"eDs7ZXZhbCgx",
+    b"OztldsKgYWwo",
+    b"d2hpbGUoMSl7",
     b"2024-05-06",
     b" ",
     b"  ",

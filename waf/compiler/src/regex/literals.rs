@@ -473,8 +473,20 @@ mod tests {
         assert_eq!(of(r"[a-z]+xp_(?:cmd|reg)[a-z]*"), ["xp_"]);
         // The blank or sign behind a frequent word is part of what makes it rare.
         assert!(of(r"\bcat[ <]").contains(&"cat<".to_string()));
-        // Signs between letters, as often as one likes.
-        assert_eq!(of(r"b\x5c*a\x5c*z\x5c*q"), [r"\\az", r"\\z", "baz"]);
+        // Signs between letters, as often as one likes: there is one, or none.
+        assert_eq!(of(r"b\x5c*a\x5c*z\x5c*q"), ["bazq"]);
+    }
+
+    #[test]
+    fn a_word_with_signs_between_its_letters_or_without() {
+        let letters = |word: &str| word.split("").filter(|it| !it.is_empty()).collect::<Vec<_>>();
+        let words = ["time", "nohup", "chroot", "busybox", "ltrace"].map(|word| letters(word).join(r#"["']*\\?"#));
+        let pattern = format!("(?:{})", words.join("|"));
+        let required = requirements(&pattern, &Options::default()).unwrap();
+        let literals = required.literals.unwrap_or_default();
+        assert!(literals.contains(&b"nohup".to_vec()), "{literals:?}");
+        assert!(required.signs.contains(b'"') && required.signs.contains(b'\\'), "{:?}", required.signs);
+        assert!(requirements("nohup", &Options::default()).unwrap().signs.is_empty());
     }
 
     #[test]

@@ -32,6 +32,17 @@ fn same(text: &str, method: &str, target: &str, headers: &[(&str, &str)], body: 
 }
 
 #[test]
+fn what_is_not_ascii_is_waited_for() {
+    let text = r#"
+SecRule REQUEST_METHOD "@rx ^[A-Z]" "id:1,phase:2,pass,log,chain"
+    SecRule REQUEST_URI|ARGS "@validateUtf8Encoding" ""
+"#;
+    assert!(always(text).is_empty());
+    assert!(same(text, "GET", "/?a=b", &[], "").logged().is_empty());
+    assert_eq!(same(text, "GET", "/?a=%ff", &[], "").logged(), [1]);
+}
+
+#[test]
 fn what_only_some_requests_have_is_waited_for() {
     let text = r#"
 SecRule REQUEST_HEADERS:Content-Type "!@rx ^text/" "id:1,phase:1,pass,log"

@@ -60,6 +60,8 @@ struct Variant {
 #[derive(Debug)]
 pub(crate) struct Screen<'r> {
     words: usize,
+    /// The scanner for values without a byte of some byte sets, and these.
+    plain: Option<(Scanner<'r>, u64)>,
     glance: Glance<'r>,
     /// First and last candidate of each matcher, each with one added.
     chains: Vec<(u32, u32)>,
@@ -106,6 +108,7 @@ impl<'r> Screen<'r> {
         let words = rules.matcher_set(meta.silent as usize, meta.matcher_words as usize).len();
         Screen {
             words,
+            plain: rules.scanner_for_words().filter(|_| meta.signs != 0).map(|scanner| (scanner, meta.signs)),
             glance: Glance::new(rules.section(Section::Glance)),
             chains: vec![(0, 0); rules.count::<Matcher>(Section::Matchers)],
             candidates: Vec::new(),
@@ -227,8 +230,12 @@ impl<'r> Screen<'r> {
         let variant = &mut self.variants[number];
         variant.scanned = true;
         let bytes = if number == 0 { look.value } else { &variant.bytes };
-        variant.has_literals =
-            look.slot.scans != 0 && bytes.len() > 1 && self.shared.scan(look.scanner, bytes, hits);
+        variant.has_literals = look.slot.scans != 0
+            && bytes.len() > 1
+            && match &self.plain {
+                Some((scanner, signs)) if variant.present & signs == 0 => scanner.scan(bytes, hits),
+                _ => self.shared.scan(look.scanner, bytes, hits),
+            };
     }
 
     fn collect(&mut self, look: &Look<'_, 'r>, number: usize, like: usize) {

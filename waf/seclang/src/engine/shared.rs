@@ -104,3 +104,46 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
         && ones.iter().zip(others).all(|(one, other)| u64::from_le_bytes(*one) == u64::from_le_bytes(*other))
         && one_rest == other_rest
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    #[test]
+    fn what_is_shared_is_what_a_scan_finds() {
+        let literals: Vec<(Vec<u8>, Vec<u16>)> =
+            [&b"get /"[..], b"select", b"arch http", b"/?q", b"ab", b"1.1", b"http/1.1", b"end", b"d http"]
+                .iter()
+                .zip(0..)
+                .map(|(literal, number)| (literal.to_vec(), vec![number]))
+                .collect();
+        let tables = picket_waf_compiler::seclang::scan::build(&literals, &[], &[]).expect("they fit");
+        let scanner = Scanner::new(&tables.bytes).expect("just built");
+        let pad = "x".repeat(40);
+        for target in [
+            std::format!("/search?q={pad}"),
+            std::format!("/?q=1+union+select+{pad}end"),
+            std::format!("/{pad}/search"),
+        ] {
+            let mut shared = Shared { on: true, ..Shared::default() };
+            let query = target.split_once('?').map_or("", |parts| parts.1);
+            for value in [
+                target.clone(),
+                query.into(),
+                std::format!("GET {target} HTTP/1.1"),
+                target.clone(),
+                std::format!("{target}nd"),
+                std::format!("/ab{target}"),
+                std::format!("OPTIONS  {target}"),
+                query[query.len().saturating_sub(35)..].into(),
+            ] {
+                let (mut own, mut theirs) = ([0; 1], [0; 1]);
+                let found = shared.scan(&scanner, value.as_bytes(), &mut own);
+                assert_eq!(found, scanner.scan(value.as_bytes(), &mut theirs), "{value}");
+                assert_eq!(own, theirs, "{value}");
+            }
+        }
+    }
+}

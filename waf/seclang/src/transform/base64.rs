@@ -179,3 +179,49 @@ pub(super) fn encode(input: &[u8], out: &mut Vec<u8>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn has_text(bytes: &[u8]) -> bool {
+        bytes.windows(4).any(|part| part.iter().all(|byte| byte.is_ascii() || matches!(byte, 0xc2 | 0xa0)))
+    }
+
+    #[test]
+    fn text_is_never_taken_for_none() {
+        let mut state = 1u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as usize
+        };
+        let (mut texts, mut told) = (0, 0);
+        for _ in 0..20_000 {
+            let len = 3 * (1 + random() % 5);
+            let kinds: [&[u8]; 4] = [b"eval(", b"\xc2\xa0", b"\x80\xff\x9c\xe3", b"a\xc3"];
+            let bytes: Vec<u8> = (0..len)
+                .map(|_| {
+                    let kind = kinds[random() % 4];
+                    kind[random() % kind.len()]
+                })
+                .collect();
+            let mut letters = Vec::new();
+            encode(&bytes, &mut letters);
+            let may = may_be_text(&letters);
+            assert!(may || !has_text(&bytes), "{}", bytes.escape_ascii());
+            texts += usize::from(has_text(&bytes));
+            told += usize::from(!may);
+        }
+        assert!(texts > 4000 && told > 4000, "{texts} {told}");
+    }
+
+    #[test]
+    fn what_is_more_than_letters_may_be_text() {
+        for input in [&b"////"[..], b"////////", b"//////"] {
+            assert!(!may_be_text(input));
+        }
+        for input in [&b"ZXZhbCg="[..], b"ZXZh", b"//=/", b"//// ", b"////=", b"a b"] {
+            assert!(may_be_text(input) == (input != b"ZXZh"), "{}", input.escape_ascii());
+        }
+    }
+}

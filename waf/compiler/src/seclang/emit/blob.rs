@@ -62,6 +62,7 @@ pub(crate) const SECTION_LIST: [Section; SECTIONS] = [
     Section::Sources,
     Section::Glance,
     Section::Wants,
+    Section::ScanWords,
 ];
 
 /// The blob without what only [`explain`](crate::seclang::explain) needs: for a module that a ruleset

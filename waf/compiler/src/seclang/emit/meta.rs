@@ -18,6 +18,8 @@ pub(super) struct Facts {
     pub silent: u32,
     pub body_rules: u32,
     pub keeps_body: bool,
+    /// See [`Meta::signs`].
+    pub signs: u64,
 }
 
 /// Limits where no file says anything: ModSecurity's.
@@ -68,6 +70,7 @@ pub(super) fn meta(directives: &Directives, facts: &Facts, pools: &mut Pools) ->
         phase4: facts.phases[3],
         phase5: facts.phases[4],
         rules: words(facts.rules)?,
+        signs: facts.signs,
         rule_words: words(facts.rule_words)?,
         matcher_words: words(facts.matcher_words)?,
         silent: facts.silent,

@@ -30,7 +30,7 @@ use super::syntax::{
     Action, Control, Diagnostic, Directives, Disruption, Level, Link, Piece, Selector, TargetMode, Template,
 };
 use super::{Options, scan};
-use crate::regex::{ByteSet, Representation};
+use crate::regex::{ByteSet, Representation, beyond};
 use gates::{Gate, Leftovers};
 use matchers::Matchers;
 use needs::ByteSets;
@@ -190,6 +190,8 @@ pub(super) fn emit(
     let mut list = list;
     needs::note_literals(&mut list[..scanned_matchers]);
     let list = list;
+    let words_beyond = [beyond()[1]];
+    let scan_words = words_tables(&list[..scanned_matchers])?;
     let (scan, sets, hits) = scan_tables(&list, scanned_matchers, &uses, &pipelines, &behind)?;
 
     let mut pools = Pools {
@@ -270,6 +272,7 @@ pub(super) fn emit(
             matcher_words: matcher_sets.words(),
             silent: silent_set,
             body_rules,
+            signs: sets.needs(&words_beyond),
             keeps_body: infos
                 .iter()
                 .zip(0..=u8::MAX)
@@ -300,6 +303,7 @@ pub(super) fn emit(
     put(Section::Wants, wants.bytes);
     put(Section::MatcherSets, matcher_sets.bytes);
     put(Section::Scan, scan.bytes);
+    put(Section::ScanWords, scan_words);
     put(Section::TxNames, records(&name_records));
     put(Section::TxInit, records(&init));
     put(Section::ResponseTypes, records(&types));
@@ -490,6 +494,34 @@ fn silent_needs(matcher: &matchers::Matcher) -> Vec<ByteSet> {
 /// Hits of each matcher's literals in ordinary values.
 type Hits = Vec<usize>;
 
+/// The tables for values of nothing but words: of matchers that can match one, with literals of words.
+fn words_tables(list: &[matchers::Matcher]) -> Result<Vec<u8>, Error> {
+    let [.., beyond] = beyond();
+    let sample: Vec<&[u8]> = crate::regex::benign().iter().copied().chain(scan::sample()).collect();
+    let is_plain = |text: &[u8]| !text.iter().any(|&byte| beyond.contains(byte));
+    let mut literals: BTreeMap<&[u8], Vec<u16>> = BTreeMap::new();
+    for (number, matcher) in (0u16..).zip(list) {
+        if matcher.needs.iter().any(|need| !need.is_empty() && beyond.holds(need)) {
+            continue;
+        }
+        for literal in matcher.literals.iter().flatten().filter(|literal| is_plain(literal)) {
+            literals.entry(literal).or_default().push(number);
+        }
+    }
+    let literals: Vec<(Vec<u8>, Vec<u16>)> =
+        literals.into_iter().map(|(literal, matchers)| (literal.to_vec(), matchers)).collect();
+    Ok(scan::build(&literals, &[], &sample).map_err(too_much)?.bytes)
+}
+
+fn too_much(error: scan::Error) -> Error {
+    match error {
+        scan::Error::TooMany { what, found, limit } => Error::TooLarge { what, found, limit },
+        scan::Error::Short { literal } => {
+            Error::TooLarge { what: "literals that are too short", found: literal + 1, limit: 0 }
+        }
+    }
+}
+
 fn scan_tables(
     list: &[matchers::Matcher],
     scanned: usize,
@@ -506,12 +538,7 @@ fn scan_tables(
     }
     let literals: Vec<(Vec<u8>, Vec<u16>)> =
         literals.into_iter().map(|(literal, matchers)| (literal.to_vec(), matchers)).collect();
-    let mut tables = scan::build(&literals, &[], &sample).map_err(|error| match error {
-        scan::Error::TooMany { what, found, limit } => Error::TooLarge { what, found, limit },
-        scan::Error::Short { literal } => {
-            Error::TooLarge { what: "literals that are too short", found: literal + 1, limit: 0 }
-        }
-    })?;
+    let mut tables = scan::build(&literals, &[], &sample).map_err(too_much)?;
     // What the tables find in ordinary values decides which byte sets are worth a bit.
     let words = sample.len().div_ceil(64);
     let mut hits = vec![vec![0u64; words]; list.len()];

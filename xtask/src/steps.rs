@@ -9,8 +9,8 @@ use crate::{arm, firmware, guests, targets, tree};
 
 /// Modules must not be larger, in bytes: they are what an edge box downloads and compiles.
 const WAF_MODULE_LIMIT: u64 = 200 * 1024;
-/// The same without a ruleset.
-const SECLANG_MODULE_LIMIT: u64 = 288 * 1024;
+/// The same without a ruleset, which is four times as large.
+const SECLANG_MODULE_LIMIT: u64 = 304 * 1024;
 
 struct Step {
     name: &'static str,

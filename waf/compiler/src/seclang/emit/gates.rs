@@ -237,7 +237,9 @@ pub(super) fn choose(
         match matcher {
             Some(_) if at == 0 => gates.push((Gate::Head, false)),
             // Without a literal it would be a candidate for nearly every value, but for bytes that few have.
-            Some(matcher) if matcher.literals.is_some() || matcher.operator == UTF8_ENCODING => gates.push((Gate::Link(at), leaves)),
+            Some(matcher) if matcher.literals.is_some() || matcher.operator == UTF8_ENCODING => {
+                gates.push((Gate::Link(at), leaves))
+            }
             _ => {}
         }
         if needs_value(link, plan) {

@@ -277,7 +277,8 @@ fn build(job: &Job, options: &Options<'_>) -> Result<Matcher, Problem> {
             let reduced = phrases::reduce(list);
             matcher.operator = number::PM;
             matcher.min_len = reduced.iter().map(Vec::len).min().unwrap_or(1);
-            let each = |set: &ByteSet| list.iter().all(|phrase| phrase.iter().any(|&byte| set.contains(byte)));
+            let each =
+                |set: &ByteSet| list.iter().all(|phrase| phrase.iter().any(|&byte| set.contains(byte)));
             matcher.needs = vec![ByteSet(phrases::bytes(list))];
             matcher.needs.extend(regex::beyond().into_iter().find(each));
             matcher.literals = phrases::literals(list);

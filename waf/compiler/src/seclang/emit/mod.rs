@@ -27,7 +27,8 @@ use super::fold::Folded;
 use super::program::{Program, Step, tx_name};
 use super::summary::{MatcherSummary, Summary};
 use super::syntax::{
-    Action, Control, Diagnostic, Directives, Disruption, Level, Link, Piece, Selector, TargetMode, Template,
+    Action, Control, Diagnostic, Directives, Disruption, Level, Link, Piece, Selector, Target, TargetMode,
+    Template,
 };
 use super::{Options, scan};
 use crate::regex::{ByteSet, Representation, beyond};
@@ -147,6 +148,7 @@ pub(super) fn emit(
     fit::<u16>("rules and links", records_count, usize::from(u16::MAX) - 1)?;
     let mut slots = Slots::default();
     let mut uses: Vec<Vec<usize>> = vec![Vec::new(); list.len()];
+    let mut often = vec![false; list.len()];
     let any_observes = planned.iter().any(|rule| rule.observes);
     let mut always = BTreeSet::new();
     let mut with_body = BTreeSet::new();
@@ -158,6 +160,7 @@ pub(super) fn emit(
                 watched(&rule.links[at].list, link).iter().map(|list| pipelines.number(list)).collect();
             for number in matchers.iter().map(|matcher| numbers[matcher]) {
                 uses[number].push(place.record);
+                often[number] |= !link.targets.iter().all(is_rare);
                 link.targets.iter().for_each(|target| slots.watch(target, &behind, number));
             }
         }
@@ -188,6 +191,10 @@ pub(super) fn emit(
 
     let behind = slots.behind(scanned_pipelines);
     let mut list = list;
+    // To look at a value that few messages have costs less than to look for its literals in all others.
+    for (matcher, _) in list.iter_mut().zip(&often).take(scanned_matchers).filter(|(_, often)| !**often) {
+        (matcher.literals, matcher.signs) = (None, ByteSet::default());
+    }
     needs::note_literals(&mut list[..scanned_matchers]);
     let list = list;
     let words_beyond = [beyond()[1]];
@@ -216,8 +223,7 @@ pub(super) fn emit(
         .collect();
     let tree = pipelines.tree(&asked, &sets, &mut pools.data)?;
     let mut matcher_sets = BitSets::new(scanned_matchers);
-    let silent: Vec<usize> =
-        (0..scanned_matchers).filter(|&number| list[number].is_silent()).collect();
+    let silent: Vec<usize> = (0..scanned_matchers).filter(|&number| list[number].is_silent()).collect();
     let silent_set = matcher_sets.add([silent.iter().copied()])?;
     let mut wants = Runs::default();
     let mut use_records = Vec::new();
@@ -451,6 +457,28 @@ fn note_controls(planned: &[Planned<'_>], diagnostics: &mut Vec<Diagnostic>) {
                 }
             }
         }
+    }
+}
+
+/// Whether few messages have a value of the target: a header that is not one of the usual ones.
+fn is_rare(target: &Target) -> bool {
+    const USUAL: [&[u8]; 10] = [
+        b"accept",
+        b"accept-encoding",
+        b"accept-language",
+        b"connection",
+        b"content-length",
+        b"content-type",
+        b"cookie",
+        b"host",
+        b"referer",
+        b"user-agent",
+    ];
+    match &target.selector {
+        Selector::Key(key) if target.variable == Variable::RequestHeaders => {
+            !USUAL.contains(&&*key.to_ascii_lowercase())
+        }
+        _ => target.mode == TargetMode::Exclude,
     }
 }
 

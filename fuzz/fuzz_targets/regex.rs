@@ -213,7 +213,8 @@ fn against_oracle(u: &mut Unstructured<'_>) -> Result<()> {
             let folded = fold(&haystack);
             if let Some(literals) = &required.literals {
                 assert!(
-                    literals.iter().any(|literal| contains(&folded, literal)),
+                    literals.iter().any(|literal| contains(&folded, literal))
+                        || haystack.iter().any(|&byte| required.signs.contains(byte)),
                     "{literals:?}: {}",
                     context()
                 );
@@ -252,7 +253,8 @@ fn with_itself(mut u: Unstructured<'_>) -> Result<()> {
             if by_nfa.is_some() {
                 let folded = fold(haystack);
                 assert!(
-                    required.literals.iter().all(|any| any.iter().any(|literal| contains(&folded, literal))),
+                    required.literals.iter().all(|any| any.iter().any(|literal| contains(&folded, literal)))
+                        || haystack.iter().any(|&byte| required.signs.contains(byte)),
                     "{}",
                     context()
                 );

@@ -1,11 +1,13 @@
 //! The configuration of a WAF instance.
 
-use alloc::format;
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
 use picket_abi::{Configure, Value};
+
+use crate::request::push_decimal;
 
 /// What happens when the score reaches the threshold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,24 +73,37 @@ impl Default for Config {
 /// A setting that the WAF does not take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    key: String,
-    problem: String,
+    key: Vec<u8>,
+    problem: Problem,
+}
+
+/// Put into words only for whoever shows it: a guest on a board does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Problem {
+    Text(&'static str),
+    NotWithin(u32, u32),
 }
 
 impl ConfigError {
-    fn new(key: &[u8], problem: impl Into<String>) -> Self {
-        ConfigError { key: String::from_utf8_lossy(key).into_owned(), problem: problem.into() }
+    #[cold]
+    fn new(key: &[u8], problem: &'static str) -> Self {
+        ConfigError { key: key.to_vec(), problem: Problem::Text(problem) }
     }
 
     /// The setting's key.
-    pub fn key(&self) -> &str {
-        &self.key
+    pub fn key(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.key)
     }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.key, self.problem)
+        match self.problem {
+            Problem::Text(text) => write!(f, "{}: {text}", self.key()),
+            Problem::NotWithin(min, max) => {
+                write!(f, "{}: expected a whole number from {min} to {max}", self.key())
+            }
+        }
     }
 }
 
@@ -96,13 +111,13 @@ impl core::error::Error for ConfigError {}
 
 fn number<T>(key: &[u8], value: Value<'_>, min: T, max: T) -> Result<T, ConfigError>
 where
-    T: TryFrom<i64> + PartialOrd + fmt::Display,
+    T: TryFrom<i64> + PartialOrd + Into<u32> + Copy,
 {
     value
         .as_int()
         .and_then(|number| T::try_from(number).ok())
         .filter(|number| *number >= min && *number <= max)
-        .ok_or_else(|| ConfigError::new(key, format!("expected a whole number from {min} to {max}")))
+        .ok_or_else(|| ConfigError { key: key.to_vec(), problem: Problem::NotWithin(min.into(), max.into()) })
 }
 
 fn text<'a>(key: &[u8], value: Value<'a>) -> Result<&'a [u8], ConfigError> {
@@ -115,6 +130,15 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] names the key that is unknown, of the wrong type or out of range.
     pub fn parse(configure: &Configure<'_>) -> Result<Self, ConfigError> {
+        if configure.settings.is_empty() {
+            return Ok(Config::default());
+        }
+        Self::parse_settings(configure)
+    }
+
+    // Inlined, an interpreter that translates what is called would translate it for nothing.
+    #[inline(never)]
+    fn parse_settings(configure: &Configure<'_>) -> Result<Self, ConfigError> {
         let mut config = Config::default();
         for setting in configure.settings {
             let (key, value) = (setting.key.bytes(), setting.value);
@@ -137,8 +161,9 @@ impl Config {
         }
         for (index, allow) in config.allow.iter().enumerate() {
             if *allow == Allow::default() {
-                let key = format!("allow.{index}");
-                return Err(ConfigError::new(key.as_bytes(), "needs at least one of rule, path and arg"));
+                let mut key = b"allow.".to_vec();
+                push_decimal(&mut key, u32::try_from(index).unwrap_or(u32::MAX));
+                return Err(ConfigError::new(&key, "needs at least one of rule, path and arg"));
             }
         }
         Ok(config)

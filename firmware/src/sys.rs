@@ -10,6 +10,11 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use embedded_alloc::LlffHeap;
 
+// ----------------------------------------------------------------------------------------- memory
+
+// `memcpy` and `memset`.
+core::arch::global_asm!(include_str!("mem.s"), options(raw));
+
 // ------------------------------------------------------------------------------------------- heap
 
 /// Bytes of the heap. What is left of the board's RAM below is the stack's.

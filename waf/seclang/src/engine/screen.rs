@@ -48,6 +48,8 @@ struct Variant {
     transformation: u8,
     present: u64,
     len: usize,
+    /// The length that it has at least.
+    least: usize,
     /// The pipelines that end in it.
     own: u64,
     /// The variant whose literals it has too: folding case changes none.
@@ -187,7 +189,7 @@ impl<'r> Screen<'r> {
         }
         let root = &mut self.variants[0];
         (root.made, root.scanned) = (true, false);
-        (root.present, root.len, root.own) = (present, value.len(), own);
+        (root.present, root.len, root.least, root.own) = (present, value.len(), value.len(), own);
         self.found.clear();
         let look = Look { rules, scanner, slot, value };
         let count = if own == slot.pipelines { 1 } else { self.transform(&look, present) };
@@ -239,9 +241,7 @@ impl<'r> Screen<'r> {
     }
 
     fn collect(&mut self, look: &Look<'_, 'r>, number: usize, like: usize) {
-        let Variant { present, len, own, made, .. } = self.variants[number];
-        // What is not made yet may turn out shorter.
-        let least = if made { len } else { 0 };
+        let Variant { present, len, least, own, .. } = self.variants[number];
         let set = look.rules.matcher_set(look.slot.sets as usize, self.words);
         let hits = match self.variants[like].has_literals {
             true => self.hits.get(like * self.words..).unwrap_or(&[]),
@@ -395,6 +395,7 @@ impl<'r> Screen<'r> {
             let variant = self.place(number);
             (variant.made, variant.parent, variant.transformation) = (false, parent, node().transformation);
             (variant.present, variant.len, variant.like) = (present | adds, len, like);
+            variant.least = if transformation.keeps_length() { len } else { 0 };
         } else {
             if !transformation.apply(input, &mut self.output) {
                 return parent;
@@ -412,6 +413,7 @@ impl<'r> Screen<'r> {
             (variant.made, variant.like) = (true, number as u16);
             (variant.parent, variant.transformation) = (parent, node().transformation);
             (variant.present, variant.len) = (look.scanner.present(&variant.bytes), variant.bytes.len());
+            variant.least = variant.len;
             self.output = output;
         }
         *count += 1;
@@ -445,6 +447,7 @@ impl<'r> Screen<'r> {
         core::mem::swap(&mut variant.bytes, &mut self.output);
         variant.made = true;
         (variant.present, variant.len) = (look.scanner.present(&variant.bytes), variant.bytes.len());
+        variant.least = variant.len;
     }
 
     /// Files what was found, and wakes the rules that it concerns.

@@ -12,19 +12,20 @@ pub(super) fn line(input: &[u8], out: &mut Vec<u8>) {
     let mut at = 0;
     for &byte in input {
         let kind = KINDS[usize::from(byte)];
-        if kind == GONE {
-            continue;
-        }
-        if kind == BLANK {
-            if blank {
+        // By far most bytes come first.
+        if kind != 0 {
+            if kind == GONE || blank && kind == BLANK {
                 continue;
             }
-        } else if blank && kind == CLOSE {
-            at -= 1;
+            if blank && kind == CLOSE {
+                at -= 1;
+            }
+            blank = kind == BLANK;
+        } else {
+            blank = false;
         }
-        blank = kind == BLANK;
         if let Some(place) = places.get_mut(at) {
-            *place = if blank { b' ' } else { byte.to_ascii_lowercase() };
+            *place = LOWER[usize::from(byte)];
         }
         at += 1;
     }
@@ -50,6 +51,17 @@ const KINDS: [u8; 256] = {
         byte += 1;
     }
     kinds
+};
+
+/// What is written for a byte that stays.
+const LOWER: [u8; 256] = {
+    let mut lower = [0; 256];
+    let mut byte = 0usize;
+    while byte < 256 {
+        lower[byte] = if KINDS[byte] == BLANK { b' ' } else { (byte as u8).to_ascii_lowercase() };
+        byte += 1;
+    }
+    lower
 };
 
 /// Whether a value comes out in lower case and otherwise as it is.

@@ -41,6 +41,11 @@ impl Transformation {
         self == Self::Base64Decode && !input.is_empty() && !base64::may_be_text(input)
     }
 
+    /// Whether the output has always as many bytes as the input.
+    pub(crate) fn keeps_length(self) -> bool {
+        matches!(self, Self::Lowercase | Self::Uppercase | Self::ReplaceNulls)
+    }
+
     /// Whether the transformation changes letters' case in `input` and nothing else. `false` says
     /// nothing.
     pub(crate) fn folds_case(self, input: &[u8]) -> bool {

@@ -91,3 +91,19 @@ fn a_rule_without_a_condition_matches_nowhere() {
     assert_eq!(folded, [(2, "m".into(), String::new())]);
     assert_eq!(folded, plain);
 }
+
+#[test]
+fn rules_that_want_no_bytes_compile() {
+    // There was no set of bytes to number, and a shift by the width of the word.
+    for transformation in ["lowercase", "urlDecode", "length", "cmdLine"] {
+        let rules = format!(
+            "SecRuleEngine On\nSecRule ARGS \"@le 3\" \"id:1,phase:1,log,pass,t:{transformation}\"\n"
+        );
+        let blob = blob(&rules);
+        let request = RequestHead { target: "/?a=2".into(), end: true, ..RequestHead::default() };
+        let rules = RuleSet::load(&blob).unwrap();
+        let mut transaction = Transaction::begin(rules, Settings::default(), Box::new(NoServices));
+        transaction.request_head(&request);
+        assert_eq!(transaction.matches().len(), 1, "{transformation}");
+    }
+}

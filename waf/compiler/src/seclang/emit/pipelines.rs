@@ -251,7 +251,7 @@ impl Through {
         if self.writes.is_none() || self.grows != Some((1, 1)) {
             return u64::MAX;
         }
-        !self.kept(sets) & (u64::MAX >> (64 - sets.sets.len()))
+        !self.kept(sets) & u64::MAX.checked_shr(64 - sets.sets.len() as u32).unwrap_or(0)
     }
 
     /// The sets of which a byte keeps it from changing anything, and those that spoil this.

@@ -446,15 +446,14 @@ impl<'a> RuleSet<'a> {
     pub(crate) fn header_name(&self, name: &[u8]) -> Option<HeaderName> {
         let slots = self.section(Section::HeaderSlots);
         let mask = slots.len().wrapping_sub(1);
-        let mut slot = format::name_hash(name);
+        let first = format::name_hash(name);
         // A table that is full, which only a damaged one is, ends the search, too.
-        for _ in slots {
+        for slot in first..first + slots.len() {
             let number = usize::from(*slots.get(slot & mask)?).checked_sub(1)?;
             let record = record(self.section(Section::HeaderNames), number, format::HEADER_NAME_LEN);
             if same_name(self.text(record, 0), name) {
                 return Some(HeaderName { flags: *record.get(6)?, count: *record.get(7)? });
             }
-            slot += 1;
         }
         None
     }

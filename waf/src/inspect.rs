@@ -238,7 +238,7 @@ impl Inspector {
     pub(crate) fn is_calm(&self, check: &Check, value: &[u8]) -> bool {
         let set = match check.calm {
             0 | format::CALM_COUNTS => return false,
-            number => 1u32 << (number - 1 & 31),
+            number => 1u32 << ((number - 1) & 31),
         };
         !value.is_empty() && self.byte_sets.in_value(value) & set == 0
     }

@@ -76,8 +76,9 @@ fn is_structural(check: &Check, ignored: &[String]) -> bool {
     let unconditional = || {
         check.operator == Operator::NotRx
             || check.patterns.iter().any(|pattern| {
-                !matches!(literals::required(pattern), Ok(Some(_)))
-                    && !(swept() && needs::rare(pattern).is_some())
+                let literal = matches!(literals::required(pattern), Ok(Some(_)));
+                let rare = swept() && needs::rare(pattern).is_some();
+                !literal && !rare
             })
     };
     check.operator == Operator::Absent
@@ -88,6 +89,17 @@ fn is_structural(check: &Check, ignored: &[String]) -> bool {
 /// The headers, if a check looks at all of them.
 fn whole_headers(check: &Check) -> Option<Variable> {
     check.targets.iter().any(Target::is_all_headers).then_some(Variable::RequestHeaders)
+}
+
+/// Where a pattern stands: its rule's id, its check and that one's number, the pipelines' ends, and the
+/// variables whose values are swept for it.
+struct Place<'a> {
+    id: u32,
+    number: u16,
+    check: &'a Check,
+    nodes: &'a [usize],
+    variables: u32,
+    structural: bool,
 }
 
 /// A pattern, as the sets need it.
@@ -228,8 +240,9 @@ impl Emitter {
         }
         let swept = (variables | selected) & !named;
         let number: u16 = fit("checks", self.check_count, usize::from(u16::MAX))?;
+        let place = Place { id, number, check, nodes: &nodes, variables: swept, structural };
         for pattern in &check.patterns {
-            self.pattern(id, number, &nodes, swept, check, pattern, structural)?;
+            self.pattern(&place, pattern)?;
         }
         if structural {
             for target in check.targets.iter().filter(|target| !target.exclude) {
@@ -259,16 +272,8 @@ impl Emitter {
         Ok(())
     }
 
-    fn pattern(
-        &mut self,
-        id: u32,
-        number: u16,
-        nodes: &[usize],
-        variables: u32,
-        check: &Check,
-        pattern: &str,
-        structural: bool,
-    ) -> Result<(), Error> {
+    fn pattern(&mut self, place: &Place<'_>, pattern: &str) -> Result<(), Error> {
+        let &Place { id, number, check, nodes, variables, structural } = place;
         if pattern.bytes().any(|byte| byte.is_ascii_uppercase()) && !pattern.contains('\\') {
             return Err(Error::rule(id, pattern, "write patterns in lower case: they ignore case"));
         }

@@ -1,38 +1,28 @@
 //! Writes the bodies anew.
 //!
-//! At each place of a function the fuel consumed is the counter plus an amount that is *outstanding*
-//! there, and that amount is a constant of the place: operators add to it, nothing is emitted for them.
-//! Where two paths meet, both must have the same outstanding amount, so each label has one:
+//! What is outstanding at each place, and where that must be settled, is found first ([`Plan`]). To settle
+//! is to add a constant to the counter's local. It is done at the start of the straight piece of code at
+//! whose end it is due: all of that is executed or traps, and there are no operands under way that an
+//! interpreter would have to put aside. The counter's global is written at such places too.
 //!
-//! - a loop has that of its entry, an `if` that behind its condition: their other paths settle the
-//!   difference;
-//! - a block has that of the first branch to it: later branches and the way through its end settle the
-//!   difference, which may be negative;
-//! - a label of a `br_table` has none, as its paths cannot differ: all is settled before.
-//!
-//! To settle is to add a constant to the counter's local. It is done at the start of the straight piece of
-//! code at whose end it is due: all of that is executed or traps, and there are no operands under way
-//! that an interpreter would have to put aside. The counter's global is written at such places too.
+//! A conditional branch that settles for itself takes a detour: `br_if` becomes `if`, the sum, `br`, `end`.
+//! The way on then costs what it did.
 
 use alloc::vec::Vec;
 
-use wasmparser::{FunctionBody, Operator};
+use wasmparser::FunctionBody;
 
 use crate::binary::{
-    BLOCK, CALL, EMPTY, END, GLOBAL_GET, GLOBAL_SET, I32, I64, I64_ADD, I64_AND, I64_EXTEND_I32_U, I64_GE_S,
-    I64_NE, I64_SUB, IF, LOCAL_GET, LOCAL_SET, LOCAL_TEE, REF_FUNC, RETURN, i64_const, leb, op,
+    BLOCK, BR, CALL, EMPTY, END, GLOBAL_GET, GLOBAL_SET, I32, I64, I64_ADD, I64_AND, I64_EXTEND_I32_U,
+    I64_GE_S, I64_NE, IF, LOCAL_GET, LOCAL_SET, LOCAL_TEE, REF_FUNC, RETURN, i64_const, leb, op,
 };
 use crate::error::{MeterError, malformed, unsupported};
 use crate::module::{Module, value_type};
-use crate::operators::{Bulk, bulk, cost};
+use crate::plan::{Kind, Plan, Step};
 use crate::scan::{ADDED_LOCALS, Facts, FunctionFacts};
 
 /// Locals a function may have: what validators agree upon.
 const MAX_LOCALS: u32 = 50_000;
-
-/// A bulk operation of a constant length up to this is done without a look at the counter, as wasmtime
-/// does.
-const SMALL_BULK: u32 = 128;
 
 /// The signs of both halves of what is left of the stack.
 const STACK_SIGNS: i64 = 0x8000_0000_8000_0000_u64 as i64;
@@ -89,6 +79,7 @@ impl<'i> Instrument<'i> {
         leb(&mut code, bodies.len() as u32);
         let mut body_code = Vec::new();
         let mut region = Vec::new();
+        let mut plan = Plan::default();
         for (index, body) in bodies.iter().enumerate() {
             let (Some(facts), Some(&counted)) = (self.facts.functions.get(index), self.counted.get(index))
             else {
@@ -96,21 +87,18 @@ impl<'i> Instrument<'i> {
             };
             body_code.clear();
             region.clear();
+            plan.make(module, self.added.imported_functions, index, body)?;
             let mut function = Function {
                 wasm: self.wasm,
+                base: body.range().start,
                 added: &self.added,
                 facts,
-                pins: &self.facts.pins[facts.pins.clone()],
+                plan: &mut plan,
                 counted,
-                wrapped: false,
                 code: &mut body_code,
                 region: &mut region,
                 copied: 0,
-                outstanding: 1,
-                reachable: true,
-                labels: Vec::new(),
-                blocks: 0,
-                constant: None,
+                stale: false,
                 limit: self.max_bytes,
             };
             function.write(module, index, body)?;
@@ -124,45 +112,22 @@ impl<'i> Instrument<'i> {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Body,
-    Block,
-    Loop,
-    If,
-    Else,
-}
-
-/// A block that is open.
-struct Label {
-    /// What is outstanding where its paths meet, as soon as that is fixed.
-    outstanding: Option<i64>,
-    kind: Kind,
-    /// Whether its beginning can be reached.
-    entered: bool,
-    /// Whether a branch that can be reached goes to it.
-    targeted: bool,
-}
-
 /// One body while it is written.
 struct Function<'f> {
     wasm: &'f [u8],
+    /// Where the body begins.
+    base: usize,
     added: &'f Added,
     facts: &'f FunctionFacts,
-    pins: &'f [u32],
+    plan: &'f mut Plan,
     counted: bool,
-    wrapped: bool,
     code: &'f mut Vec<u8>,
     /// The straight piece of code that has been begun, as far as it is not a mere copy.
     region: &'f mut Vec<u8>,
     /// Up to where the body is in `code` or `region`; what follows is to be copied.
     copied: usize,
-    outstanding: i64,
-    reachable: bool,
-    labels: Vec<Label>,
-    blocks: u32,
-    /// The constant that was just put on the operand stack.
-    constant: Option<u32>,
+    /// Whether the counter's local has not been read since the last call.
+    stale: bool,
     limit: usize,
 }
 
@@ -192,28 +157,20 @@ impl Function<'_> {
         let offset = body.range().start;
         self.declare_locals(body)?;
         self.enter();
-        let results = module.type_of(index, offset)?.results().to_vec();
-        if self.facts.wraps {
+        if self.plan.wraps {
+            let results = module.type_of(index, offset)?.results().to_vec();
             if results.iter().any(|&ty| value_type(ty).is_none()) {
                 return Err(unsupported(offset, "a result of such a type"));
             }
-            self.wrapped = true;
             self.code.push(BLOCK);
             module.push_block_type(self.code, &results);
         }
-        self.labels.push(Label {
-            outstanding: self.facts.pinned.then_some(0),
-            kind: Kind::Body,
-            entered: true,
-            targeted: false,
-        });
-        let mut reader = body.get_operators_reader()?;
-        self.copied = reader.original_position();
-        while !reader.eof() {
-            let (operator, start) = reader.read_with_offset()?;
-            self.operator(&operator, start, reader.original_position())?;
+        self.copied = body.get_operators_reader()?.original_position();
+        for at in 0..self.plan.steps.len() {
+            let Some(&step) = self.plan.steps.get(at) else { break };
+            self.step(&step)?;
             if self.code.len() > self.limit {
-                return Err(MeterError::TooLarge { offset: start, limit: self.limit });
+                return Err(MeterError::TooLarge { offset: self.copied, limit: self.limit });
             }
         }
         Ok(())
@@ -228,10 +185,10 @@ impl Function<'_> {
         let groups = locals.get_count();
         let from = locals.original_position();
         let to = body.get_operators_reader()?.original_position();
-        leb(self.code, groups.saturating_add(1 + u32::from(self.facts.scratch)));
+        leb(self.code, groups.saturating_add(1 + u32::from(self.plan.scratch)));
         self.code.extend_from_slice(self.wasm.get(from..to).ok_or(malformed(from, "no locals"))?);
         self.code.extend([1 + u8::from(self.counted), I64]);
-        if self.facts.scratch {
+        if self.plan.scratch {
             self.code.extend([1, I32]);
         }
         Ok(())
@@ -244,8 +201,7 @@ impl Function<'_> {
             let (stack, saved, counter) = (self.added.stack_global(), self.stack_on_entry(), self.counter());
             op(self.code, GLOBAL_GET, stack);
             op(self.code, LOCAL_TEE, saved);
-            i64_const(self.code, frame);
-            self.code.push(I64_SUB);
+            self.add(-frame);
             op(self.code, LOCAL_TEE, counter);
             op(self.code, GLOBAL_SET, stack);
             op(self.code, LOCAL_GET, counter);
@@ -256,22 +212,33 @@ impl Function<'_> {
             op(self.code, CALL, self.added.stack_function());
             self.code.push(END);
         }
+        let outstanding = self.plan.at_entry();
         op(self.code, GLOBAL_GET, self.added.fuel_global);
+        // The function itself costs one.
+        self.add(1 - outstanding);
         op(self.code, LOCAL_TEE, self.counter());
-        self.look(false);
+        self.look(outstanding, false);
+    }
+
+    /// Adds to what is on top of the operand stack.
+    fn add(&mut self, value: i64) {
+        if value != 0 {
+            i64_const(self.code, value);
+            self.code.push(I64_ADD);
+        }
     }
 
     /// Looks whether the fuel that was handed out is used up. The counter is read, unless it has just been
     /// put on the operand stack.
-    fn look(&mut self, read: bool) {
+    fn look(&mut self, outstanding: i64, read: bool) {
         let counter = self.counter();
         if read {
             op(self.code, LOCAL_GET, counter);
         }
-        i64_const(self.code, -self.outstanding);
+        i64_const(self.code, outstanding.wrapping_neg());
         self.code.extend([I64_GE_S, IF, EMPTY]);
         op(self.code, LOCAL_GET, counter);
-        i64_const(self.code, self.outstanding);
+        i64_const(self.code, outstanding);
         op(self.code, CALL, self.added.fuel_function());
         op(self.code, LOCAL_SET, counter);
         self.code.push(END);
@@ -285,263 +252,150 @@ impl Function<'_> {
         Ok(())
     }
 
-    /// Before the straight piece of code: leaves `outstanding` outstanding at its end.
-    fn settle(&mut self, outstanding: i64) {
-        let due = self.outstanding - outstanding;
+    /// Adds what is due to the counter.
+    fn settle(&mut self, due: i64) {
         if due != 0 {
             op(self.code, LOCAL_GET, self.counter());
-            i64_const(self.code, due);
-            self.code.push(I64_ADD);
+            self.add(due);
             op(self.code, LOCAL_SET, self.counter());
         }
-        self.outstanding = outstanding;
     }
 
     /// Writes the counter back, with all that is outstanding.
-    fn store(&mut self) {
+    fn store(&mut self, outstanding: i64) {
         op(self.code, LOCAL_GET, self.counter());
-        if self.outstanding != 0 {
-            i64_const(self.code, self.outstanding);
-            self.code.push(I64_ADD);
-        }
+        self.add(outstanding);
         op(self.code, GLOBAL_SET, self.added.fuel_global);
     }
 
-    /// The end of a function, before its results are put on the operand stack or behind that.
+    /// Reads the counter behind a call.
+    fn reload(&mut self, outstanding: i64) {
+        op(self.code, GLOBAL_GET, self.added.fuel_global);
+        self.add(outstanding.wrapping_neg());
+        op(self.code, LOCAL_SET, self.counter());
+    }
+
+    /// The stack has on it what it had on entry.
     fn leave(&mut self) {
-        self.store();
         if self.counted {
             op(self.code, LOCAL_GET, self.stack_on_entry());
             op(self.code, GLOBAL_SET, self.added.stack_global());
         }
     }
 
-    fn label(&mut self, depth: u32, offset: usize) -> Result<&mut Label, MeterError> {
-        self.labels.iter_mut().rev().nth(depth as usize).ok_or(malformed(offset, "a branch to no label"))
-    }
-
-    /// Settles for a branch to the label.
-    fn branch(&mut self, depth: u32, offset: usize) -> Result<(), MeterError> {
-        let outstanding = self.outstanding;
-        let label = self.label(depth, offset)?;
-        label.targeted = true;
-        let target = *label.outstanding.get_or_insert(outstanding);
-        self.settle(target);
-        Ok(())
-    }
-
-    /// Opens a block. Whether a `br_table` goes to it was found before.
-    fn open(&mut self, kind: Kind, end: usize) -> Result<(), MeterError> {
-        let pinned = self.pins.binary_search(&self.blocks).is_ok();
-        self.blocks += 1;
-        let mut outstanding = pinned.then_some(0);
-        if self.reachable {
-            match kind {
-                Kind::Loop | Kind::If => {
-                    if pinned {
-                        self.settle(0);
-                    }
-                    outstanding = Some(self.outstanding);
-                    self.close(end)?;
-                    if kind == Kind::Loop {
-                        self.look(true);
-                    }
-                }
-                Kind::Body | Kind::Block | Kind::Else => {}
+    fn step(&mut self, step: &Step) -> Result<(), MeterError> {
+        let (start, end) = (self.base + step.start as usize, self.base + step.end as usize);
+        match step.kind {
+            Kind::Reference => {
+                self.refer(REF_FUNC, step.target, start, end)?;
+                return Ok(());
             }
+            Kind::DeadCall => {
+                self.refer(CALL, step.target, start, end)?;
+                return Ok(());
+            }
+            _ => {}
         }
-        self.labels.push(Label { outstanding, kind, entered: self.reachable, targeted: false });
-        Ok(())
-    }
-
-    fn operator(&mut self, operator: &Operator<'_>, start: usize, end: usize) -> Result<(), MeterError> {
-        let constant = self.constant.take();
-        if self.reachable {
-            self.outstanding += cost(operator);
+        if step.reachable() {
+            self.begin(step);
         }
-        match *operator {
-            Operator::Block { .. } => self.open(Kind::Block, end)?,
-            Operator::Loop { .. } => self.open(Kind::Loop, end)?,
-            Operator::If { .. } => self.open(Kind::If, end)?,
-            Operator::Else => self.arm(start, end)?,
-            Operator::End => self.end(start, end)?,
-            Operator::Call { function_index } => self.call(function_index, start, end)?,
-            Operator::RefFunc { function_index } => {
-                self.region
-                    .extend_from_slice(self.wasm.get(self.copied..start).ok_or(malformed(start, "no code"))?);
-                op(self.region, REF_FUNC, self.added.moved(function_index));
+        match step.kind {
+            Kind::Call | Kind::HostCall => {
+                self.close(start)?;
+                op(self.code, CALL, self.added.moved(step.target));
+                self.copied = end;
+                self.stale = step.kind == Kind::Call;
+            }
+            Kind::IndirectCall => {
+                self.close(end)?;
+                self.stale = true;
+            }
+            Kind::Loop => {
+                self.close(end)?;
+                let outstanding = self.plan.behind(step);
+                self.look(outstanding, true);
+            }
+            Kind::BranchIf => {
+                let due = self.plan.behind(step).wrapping_sub(self.plan.taken(step));
+                if due == 0 {
+                    return self.close(end);
+                }
+                self.close(start)?;
+                self.code.extend([IF, EMPTY]);
+                self.settle(due);
+                op(self.code, BR, step.depth.saturating_add(1));
+                self.code.push(END);
                 self.copied = end;
             }
-            // What cannot be reached is copied.
-            _ if !self.reachable => {}
-            Operator::Br { relative_depth } if relative_depth as usize + 1 == self.labels.len() => {
-                self.give_back(start, end)?;
-            }
-            Operator::Br { relative_depth } => {
-                self.branch(relative_depth, start)?;
-                self.close(end)?;
-                self.reachable = false;
-            }
-            Operator::BrIf { relative_depth } => {
-                self.branch(relative_depth, start)?;
-                self.close(end)?;
-            }
-            Operator::BrTable { ref targets } => {
-                self.settle(0);
-                for target in targets.targets() {
-                    self.label(target?, start)?.targeted = true;
-                }
-                self.label(targets.default(), start)?.targeted = true;
-                self.close(end)?;
-                self.reachable = false;
-            }
-            Operator::Return => self.give_back(start, end)?,
-            Operator::Unreachable => {
-                self.store();
-                self.close(end)?;
-                self.reachable = false;
-            }
-            Operator::CallIndirect { .. } => {
-                self.store();
-                self.close(end)?;
-                self.reload();
-            }
-            Operator::I32Const { value } => self.constant = Some(value as u32),
-            _ => {
-                if let Some(how) = bulk(operator) {
-                    self.bulk(how, constant, start)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// A return, or a branch that is one.
-    fn give_back(&mut self, start: usize, end: usize) -> Result<(), MeterError> {
-        self.leave();
-        self.close(start)?;
-        self.code.push(RETURN);
-        self.copied = end;
-        self.reachable = false;
-        Ok(())
-    }
-
-    fn call(&mut self, function: u32, start: usize, end: usize) -> Result<(), MeterError> {
-        if self.reachable {
-            self.store();
-        }
-        self.close(start)?;
-        op(self.code, CALL, self.added.moved(function));
-        self.copied = end;
-        // A host function charges nothing: the local still holds.
-        if self.reachable && function >= self.added.imported_functions {
-            self.reload();
-        }
-        Ok(())
-    }
-
-    fn reload(&mut self) {
-        op(self.code, GLOBAL_GET, self.added.fuel_global);
-        op(self.code, LOCAL_SET, self.counter());
-        self.outstanding = 0;
-    }
-
-    fn bulk(&mut self, how: Bulk, constant: Option<u32>, start: usize) -> Result<(), MeterError> {
-        if let Some(length) = constant {
-            let price = if how == Bulk::ByLength { length } else { 0 };
-            self.outstanding = self.outstanding.saturating_add(i64::from(price));
-            if price > SMALL_BULK {
+            Kind::Return => {
                 self.close(start)?;
-                self.look(true);
+                self.code.push(RETURN);
+                self.copied = end;
             }
-            return Ok(());
-        }
-        self.close(start)?;
-        if how == Bulk::ByLength {
-            let (counter, length) = (self.counter(), self.length());
-            op(self.code, LOCAL_TEE, length);
-            op(self.code, LOCAL_GET, length);
-            self.code.push(I64_EXTEND_I32_U);
-            op(self.code, LOCAL_GET, counter);
-            self.code.push(I64_ADD);
-            op(self.code, LOCAL_TEE, counter);
-        }
-        self.look(how == Bulk::Free);
-        Ok(())
-    }
-
-    /// `else`: the end of one arm, the beginning of the other.
-    fn arm(&mut self, start: usize, end: usize) -> Result<(), MeterError> {
-        let label = self.label(0, start)?;
-        if label.kind != Kind::If {
-            return Err(malformed(start, "an `else` without an `if`"));
-        }
-        label.kind = Kind::Else;
-        let (entered, outstanding) = (label.entered, label.outstanding);
-        if self.reachable {
-            label_targeted(&mut self.labels);
-        }
-        self.leave_block(outstanding, end)?;
-        self.reachable = entered;
-        Ok(())
-    }
-
-    /// The way through the end of a block to where its paths meet.
-    fn leave_block(&mut self, outstanding: Option<i64>, end: usize) -> Result<(), MeterError> {
-        let Some(outstanding) = outstanding else { return Ok(()) };
-        if self.reachable {
-            self.settle(outstanding);
-        }
-        self.close(end)?;
-        self.outstanding = outstanding;
-        Ok(())
-    }
-
-    fn end(&mut self, start: usize, end: usize) -> Result<(), MeterError> {
-        let label = self.labels.pop().ok_or(malformed(start, "an end of nothing"))?;
-        match label.kind {
-            Kind::Body => return self.end_of_body(&label, start, end),
-            // Only the way through leads here: the straight piece of code goes on.
-            Kind::Loop => {}
-            Kind::Block if !label.targeted => {}
-            Kind::Block | Kind::Else => {
-                self.leave_block(label.outstanding, end)?;
-                self.reachable |= label.targeted;
-            }
-            Kind::If => {
-                self.leave_block(label.outstanding, end)?;
-                self.reachable = label.entered;
-            }
-        }
-        Ok(())
-    }
-
-    fn end_of_body(&mut self, label: &Label, start: usize, end: usize) -> Result<(), MeterError> {
-        if self.wrapped {
-            if label.targeted {
-                self.leave_block(label.outstanding, start)?;
-                self.reachable = true;
-            } else {
+            Kind::Look => {
                 self.close(start)?;
+                let outstanding = self.plan.before(step);
+                self.look(outstanding, true);
             }
-            self.code.push(END);
-            if self.reachable {
+            Kind::ByLength => {
+                self.close(start)?;
+                let (counter, length) = (self.counter(), self.length());
+                op(self.code, LOCAL_TEE, length);
+                op(self.code, LOCAL_GET, length);
+                self.code.push(I64_EXTEND_I32_U);
+                op(self.code, LOCAL_GET, counter);
+                self.code.push(I64_ADD);
+                op(self.code, LOCAL_TEE, counter);
+                let outstanding = self.plan.before(step);
+                self.look(outstanding, false);
+            }
+            Kind::End if self.plan.wraps => {
+                self.close(start)?;
+                self.code.push(END);
+                let outstanding = self.plan.behind(step);
+                self.store(outstanding);
                 self.leave();
+                self.code.push(END);
+                self.copied = end;
             }
-            self.code.push(END);
-            self.copied = end;
-            return Ok(());
+            _ => self.close(end)?,
         }
-        if self.reachable {
+        Ok(())
+    }
+
+    /// What comes before the straight piece of code that ends with the step.
+    fn begin(&mut self, step: &Step) {
+        let before = self.plan.before(step);
+        let gives_back = step.kind == Kind::Return || step.kind == Kind::End && !self.plan.wraps;
+        let writes = gives_back
+            || matches!(step.kind, Kind::Call | Kind::HostCall | Kind::IndirectCall | Kind::Unreachable);
+        if core::mem::take(&mut self.stale) {
+            // Right behind a call, all is written back already.
+            if writes && step.cost() == 0 {
+                if gives_back {
+                    self.leave();
+                }
+                return;
+            }
+            let outstanding = before.wrapping_sub(step.cost());
+            self.reload(outstanding);
+        }
+        if writes {
+            self.store(before);
+        } else if step.settles() {
+            let behind = self.plan.behind(step);
+            self.settle(before.wrapping_sub(behind));
+        }
+        if gives_back {
             self.leave();
         }
-        self.close(end)
     }
-}
 
-/// The `if` arm reaches the end of its block.
-fn label_targeted(labels: &mut [Label]) {
-    if let Some(label) = labels.last_mut() {
-        label.targeted = true;
+    /// An operator with the index of a function, which stays within its straight piece of code.
+    fn refer(&mut self, opcode: u8, function: u32, start: usize, end: usize) -> Result<(), MeterError> {
+        self.region.extend_from_slice(self.wasm.get(self.copied..start).ok_or(malformed(start, "no code"))?);
+        op(self.region, opcode, self.added.moved(function));
+        self.copied = end;
+        Ok(())
     }
 }

@@ -24,9 +24,9 @@
 //!   second global when it begins and puts it back when it returns; below zero, an imported function
 //!   stops the guest.
 //!
-//! Charges are not made where they arise but as late and as few as the count allows: a straight piece of
-//! code is charged once, what is charged on both sides of a branch is charged behind it, and the amount
-//! that is outstanding is a constant at each place of the code ([`instrument`](self)).
+//! Charges are not made where they arise. The amount that is outstanding is a constant at each place of
+//! the code, and where paths meet that do not agree on it, the one that is likely to be executed least
+//! settles the difference: few charges, and few of them where it is hot.
 //!
 //! The pass is a pure function of the module's bytes: linear in their length, the same result
 //! everywhere. Operators are copied as they are; only indices of functions change. It is for modules
@@ -55,7 +55,11 @@ mod instrument;
 #[cfg(feature = "pass")]
 mod module;
 #[cfg(feature = "pass")]
+mod nodes;
+#[cfg(feature = "pass")]
 mod operators;
+#[cfg(feature = "pass")]
+mod plan;
 #[cfg(feature = "pass")]
 mod scan;
 

@@ -9,7 +9,7 @@ use crate::binary::EMPTY;
 use crate::error::{MeterError, malformed, unsupported};
 use crate::module::Module;
 use crate::names::FRAME_BYTES;
-use crate::operators::{bulk, effect};
+use crate::operators::effect;
 
 /// What is known of all functions. Lists of all functions lie behind one another, so that a module of
 /// many small functions costs no more than one of few large ones.
@@ -20,8 +20,6 @@ pub(crate) struct Facts {
     pub(crate) calls: Vec<u32>,
     /// Types of functions that are called through a table.
     pub(crate) indirect: Vec<u32>,
-    /// Labels that a `br_table` goes to, as ordinals of their blocks within the function, ascending.
-    pub(crate) pins: Vec<u32>,
     /// Whether a function's address is taken, by function index.
     pub(crate) address_taken: Vec<bool>,
 }
@@ -33,15 +31,8 @@ pub(crate) struct FunctionFacts {
     pub(crate) locals: u32,
     /// Bytes of stack that its frame is charged for.
     pub(crate) frame: u32,
-    /// Whether something branches to the function's own label, conditionally.
-    pub(crate) wraps: bool,
-    /// Whether that label is one that a `br_table` goes to.
-    pub(crate) pinned: bool,
-    /// Whether a bulk operation is charged by a length that only shows at run time.
-    pub(crate) scratch: bool,
     pub(crate) calls: Range<usize>,
     pub(crate) indirect: Range<usize>,
-    pub(crate) pins: Range<usize>,
 }
 
 /// A block that is open.
@@ -50,8 +41,6 @@ struct Frame {
     base: u32,
     params: u32,
     results: u32,
-    ordinal: u32,
-    pinned: bool,
 }
 
 /// Locals that metering may add to a function: the counter, the stack on entry, a length.
@@ -71,7 +60,6 @@ pub(crate) fn scan(
         params,
         calls: facts.calls.len()..0,
         indirect: facts.indirect.len()..0,
-        pins: facts.pins.len()..0,
         ..FunctionFacts::default()
     };
     for group in body.get_locals_reader()? {
@@ -80,9 +68,8 @@ pub(crate) fn scan(
     }
     let results = ty.results().len() as u32;
     let mut frames: Vec<Frame> = Vec::new();
-    frames.push(Frame { base: 0, params: 0, results, ordinal: u32::MAX, pinned: false });
-    let (mut height, mut highest, mut blocks) = (0_u32, 0_u32, 0_u32);
-    let mut previous_is_constant = false;
+    frames.push(Frame { base: 0, params: 0, results });
+    let (mut height, mut highest) = (0_u32, 0_u32);
     let mut reader = body.get_operators_reader()?;
     while !reader.eof() {
         let (operator, offset) = reader.read_with_offset()?;
@@ -94,7 +81,6 @@ pub(crate) fn scan(
             ));
         };
         let depth = frames_depth(&operator);
-        let constant = core::mem::replace(&mut previous_is_constant, false);
         match operator {
             Operator::Block { blockty } | Operator::Loop { blockty } | Operator::If { blockty } => {
                 if matches!(operator, Operator::If { .. }) {
@@ -102,20 +88,12 @@ pub(crate) fn scan(
                 }
                 let (params, results) = module.block_arity(blockty, offset)?;
                 let base = height.saturating_sub(params);
-                frames.push(Frame { base, params, results, ordinal: blocks, pinned: false });
-                blocks += 1;
+                frames.push(Frame { base, params, results });
                 height = base.saturating_add(params);
             }
             Operator::Else => height = top.base.saturating_add(top.params),
             Operator::End => {
                 height = top.base.saturating_add(top.results);
-                if top.pinned {
-                    if top.ordinal == u32::MAX {
-                        this.pinned = true;
-                    } else {
-                        facts.pins.push(top.ordinal);
-                    }
-                }
                 frames.pop();
             }
             Operator::Br { .. } | Operator::Return | Operator::Unreachable => {
@@ -125,16 +103,13 @@ pub(crate) fn scan(
             }
             Operator::BrIf { .. } => {
                 height = height.saturating_sub(1);
-                this.wraps |= check_depth(depth, &frames, offset)?;
+                check_depth(depth, &frames, offset)?;
             }
             Operator::BrTable { targets } => {
                 height = top.base;
                 let default = core::iter::once(Ok(targets.default()));
                 for target in targets.targets().chain(default) {
-                    let target = target?;
-                    this.wraps |= check_depth(Some(target), &frames, offset)?;
-                    let at = frames.len() - 1 - target as usize;
-                    frames[at].pinned = true;
+                    check_depth(Some(target?), &frames, offset)?;
                 }
             }
             Operator::Call { function_index } => {
@@ -158,9 +133,7 @@ pub(crate) fn scan(
                 }
                 height = height.saturating_add(1);
             }
-            operator => {
-                this.scratch |= bulk(&operator) == Some(crate::operators::Bulk::ByLength) && !constant;
-                previous_is_constant = matches!(operator, Operator::I32Const { .. });
+            _ => {
                 height = height.saturating_sub(pop).saturating_add(push);
             }
         }
@@ -171,9 +144,6 @@ pub(crate) fn scan(
     }
     this.calls.end = facts.calls.len();
     this.indirect.end = facts.indirect.len();
-    this.pins.end = facts.pins.len();
-    // Blocks end inside out; they are looked up from the first to the last.
-    facts.pins[this.pins.clone()].sort_unstable();
     let slots = params.saturating_add(this.locals).saturating_add(highest).saturating_add(ADDED_LOCALS);
     this.frame = slots.saturating_mul(8).saturating_add(FRAME_BYTES).min(i32::MAX as u32);
     facts.functions.push(this);
@@ -187,13 +157,12 @@ fn frames_depth(operator: &Operator<'_>) -> Option<u32> {
     }
 }
 
-/// Whether a branch goes to the function's own label.
-fn check_depth(depth: Option<u32>, frames: &[Frame], offset: usize) -> Result<bool, MeterError> {
-    let Some(depth) = depth else { return Ok(false) };
-    match (frames.len() - 1).checked_sub(depth as usize) {
-        Some(at) => Ok(at == 0),
-        None => Err(malformed(offset, "a branch to no label")),
+/// A branch goes to a block that is open.
+fn check_depth(depth: Option<u32>, frames: &[Frame], offset: usize) -> Result<(), MeterError> {
+    if depth.is_some_and(|depth| depth as usize >= frames.len()) {
+        return Err(malformed(offset, "a branch to no label"));
     }
+    Ok(())
 }
 
 /// The encoded type of a block that has the results of a function and no parameters, if that needs no
@@ -207,7 +176,7 @@ pub(crate) fn short_block_type(results: &[wasmparser::ValType]) -> Option<u8> {
 }
 
 impl Module<'_> {
-    fn block_arity(&self, ty: BlockType, offset: usize) -> Result<(u32, u32), MeterError> {
+    pub(crate) fn block_arity(&self, ty: BlockType, offset: usize) -> Result<(u32, u32), MeterError> {
         Ok(match ty {
             BlockType::Empty => (0, 0),
             BlockType::Type(_) => (0, 1),

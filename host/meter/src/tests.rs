@@ -217,3 +217,127 @@ fn the_result_is_the_same_every_time() {
 fn errors_stay_small() {
     assert!(size_of::<MeterError>() <= 32);
 }
+
+/// A module of one function of one parameter, without locals of its own, that has this code.
+fn one_function(code: &[u8]) -> Vec<u8> {
+    use crate::binary::{leb, section};
+    let mut module = b"\0asm\x01\0\0\0".to_vec();
+    section(&mut module, 1, &[1, 0x60, 1, 0x7f, 0]);
+    section(&mut module, 3, &[1, 0]);
+    let mut bodies = std::vec![1];
+    leb(&mut bodies, code.len() as u32 + 2);
+    bodies.push(0);
+    bodies.extend_from_slice(code);
+    bodies.push(0x0b);
+    section(&mut module, 10, &bodies);
+    module
+}
+
+/// What a validator takes, the pass takes; what comes of it is valid and not much longer.
+#[track_caller]
+fn hostile(module: &[u8], times: usize) {
+    Validator::new().validate_all(module).unwrap();
+    let metered = meter(module, AMPLE).unwrap();
+    Validator::new().validate_all(&metered).unwrap();
+    let limit = module.len() * times + 1_000;
+    assert!(metered.len() <= limit, "{} of {} bytes, more than {limit}", metered.len(), module.len());
+}
+
+#[test]
+fn a_branch_table_as_long_as_may_be() {
+    // 65,000 targets, to 100 blocks that do not agree on what is outstanding.
+    let mut code = [0x02, 0x40].repeat(100);
+    code.extend([0x20, 0x00, 0x0e]);
+    crate::binary::leb(&mut code, 65_000);
+    code.extend((0..65_000).map(|at| (at % 101) as u8));
+    code.push(100);
+    for _ in 0..100 {
+        code.extend([0x0b, 0x20, 0x00, 0x0d, 0x00]);
+    }
+    hostile(&one_function(&code), 2);
+}
+
+#[test]
+fn many_branch_tables() {
+    let mut code = [0x02, 0x40, 0x03, 0x40].repeat(50);
+    for _ in 0..20_000 {
+        code.extend([0x02, 0x40, 0x20, 0x00, 0x0e, 0x03, 0x00, 0x01, 0x02, 0x63, 0x0b]);
+    }
+    code.extend([0x0b; 100]);
+    hostile(&one_function(&code), 2);
+}
+
+#[test]
+fn blocks_as_deep_as_may_be() {
+    let depth = 100_000;
+    for opening in [&[0x02, 0x40][..], &[0x03, 0x40], &[0x20, 0x00, 0x04, 0x40]] {
+        let mut code = opening.repeat(depth);
+        for branch in 0..1_000 {
+            code.extend([0x20, 0x00, 0x0d]);
+            crate::binary::leb(&mut code, branch * 97);
+        }
+        code.extend(std::vec![0x0b; depth]);
+        hostile(&one_function(&code), 10);
+    }
+}
+
+#[test]
+fn a_megabyte_of_conditional_branches() {
+    // All to one block; each to a block of its own; back in loops.
+    let mut code = std::vec![0x02, 0x40];
+    code.extend([0x20, 0x00, 0x0d, 0x00].repeat(250_000));
+    code.push(0x0b);
+    hostile(&one_function(&code), 6);
+    hostile(&one_function(&[0x02, 0x40, 0x20, 0x00, 0x0d, 0x00, 0x0b].repeat(140_000)), 6);
+    hostile(&one_function(&[0x03, 0x40, 0x20, 0x00, 0x0d, 0x00, 0x0b].repeat(140_000)), 6);
+    let mut code = [0x03, 0x40].repeat(100);
+    for branch in 0..250_000_u32 {
+        code.extend([0x20, 0x00, 0x0d, (branch % 100) as u8]);
+    }
+    code.extend([0x0b; 100]);
+    hostile(&one_function(&code), 6);
+}
+
+#[test]
+fn as_many_locals_as_may_be() {
+    let locals = |count: u32| {
+        use crate::binary::{leb, section};
+        let mut module = b"\0asm\x01\0\0\0".to_vec();
+        section(&mut module, 1, &[1, 0x60, 0, 0]);
+        section(&mut module, 3, &[1, 0]);
+        let mut body = std::vec![];
+        leb(&mut body, count);
+        body.extend([1, 0x7f].repeat(count as usize));
+        body.push(0x0b);
+        let mut bodies = std::vec![1];
+        leb(&mut bodies, body.len() as u32);
+        bodies.extend(body);
+        section(&mut module, 10, &bodies);
+        module
+    };
+    hostile(&locals(49_997), 1);
+    assert!(matches!(meter(&locals(50_000), AMPLE), Err(MeterError::TooManyLocals { .. })));
+}
+
+#[test]
+fn many_tiny_functions() {
+    use crate::binary::{leb, section};
+    let count = 100_000_u32;
+    let mut module = b"\0asm\x01\0\0\0".to_vec();
+    section(&mut module, 1, &[1, 0x60, 0, 0]);
+    let mut functions = std::vec![];
+    leb(&mut functions, count);
+    let mut bodies = functions.clone();
+    for index in 0..count {
+        functions.push(0);
+        // Each calls the next one.
+        let mut body = std::vec![0, 0x10];
+        leb(&mut body, (index + 1) % count);
+        body.push(0x0b);
+        leb(&mut bodies, body.len() as u32);
+        bodies.extend(body);
+    }
+    section(&mut module, 3, &functions);
+    section(&mut module, 10, &bodies);
+    hostile(&module, 20);
+}

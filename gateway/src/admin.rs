@@ -119,7 +119,7 @@ fn filters(gateway: &Gateway) -> serde_json::Value {
             "cid": metadata.cid,
             "loaded_at_us": metadata.loaded_at_us,
             "module_bytes": metadata.module_bytes,
-            "compiled_bytes": metadata.compiled_bytes,
+            "compiled_bytes": loaded.filter.compiled_bytes(),
             "backend": metadata.backend,
             "metering": metadata.metering.name(),
             "phases": metadata.phases.iter().map(|phase| phase.name()).collect::<Vec<_>>(),

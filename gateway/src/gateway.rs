@@ -10,8 +10,8 @@ use std::{fmt, fs, io};
 use arc_swap::{ArcSwap, Guard};
 use http::{HeaderMap, StatusCode, request};
 use picket_host::{
-    Backend, Chain, ConfigureBuf, Environment, Filter, LoadError, ModuleDigest, Promotion, Source, StdClock,
-    Tiered, attach,
+    Backend, Chain, ConfigureBuf, Environment, Filter, LoadError, Metering, ModuleDigest, Promotion, Source,
+    StdClock, Tiered, attach,
 };
 use picket_link::{Address, ClientError};
 use tower_layer::Layer;
@@ -350,6 +350,9 @@ impl Gateway {
             metering = metadata.metering.name(),
             sha256 = %metadata.sha256, bytes = metadata.module_bytes, "filter loaded"
         );
+        if let Some(early) = early(wanted, replaces) {
+            tracing::info!(filter = %metadata.id, "it serves from {early} until {} has compiled it", wanted.backend);
+        }
         let filter = Arc::new(filter);
         Ok(Loaded { config: wanted.clone(), data: data_digest, filter, rules, device: None })
     }
@@ -386,8 +389,7 @@ impl Gateway {
     /// one serves, and as fast as ever.
     fn backend_for(&self, wanted: &FilterConfig, replaces: bool) -> Result<Arc<dyn Backend>, BuildError> {
         let backend = self.backend(wanted.backend)?;
-        let early = if wanted.quick_start && !replaces { wanted.backend.early() } else { None };
-        let Some(early) = early else { return Ok(backend) };
+        let Some(early) = early(wanted, replaces) else { return Ok(backend) };
         let (filter, slow, quick) = (wanted.name.clone(), early, wanted.backend);
         let on_promotion = move |promotion: Promotion<'_>| match promotion {
             Promotion::Compiled { after } => {
@@ -433,6 +435,12 @@ impl Gateway {
             );
         }
     }
+}
+
+/// The backend that a filter serves from while its own compiles it.
+fn early(wanted: &FilterConfig, replaces: bool) -> Option<BackendKind> {
+    let alone = wanted.policy.limits.metering == Metering::Native;
+    if wanted.quick_start && !replaces && !alone { wanted.backend.early() } else { None }
 }
 
 fn pool(upstream: &Upstream, old: &[Arc<Pool>]) -> Result<Arc<Pool>, BuildError> {

@@ -110,7 +110,6 @@ impl Filter {
                 cid: digest.cid(),
                 loaded_at_us: environment.services.now_us(),
                 module_bytes: source.wasm.len(),
-                compiled_bytes: module.compiled_size(),
                 backend: backend.name(),
                 metering: policy.limits.metering,
                 phases,
@@ -156,7 +155,6 @@ impl Filter {
                 cid: remote.sha256.cid(),
                 loaded_at_us: environment.services.now_us(),
                 module_bytes: remote.module_bytes,
-                compiled_bytes: module.compiled_size(),
                 backend: remote.backend,
                 metering: policy.limits.metering,
                 phases: remote.phases,
@@ -183,6 +181,11 @@ impl Filter {
     /// Its id: short for that of the metadata.
     pub fn id(&self) -> &Arc<str> {
         &self.metadata.id
+    }
+
+    /// Bytes the compiled code takes, where the engine tells.
+    pub fn compiled_bytes(&self) -> Option<usize> {
+        self.module.compiled_size()
     }
 
     /// What it may do.

@@ -144,6 +144,11 @@ pub struct SectionInfo {
 /// use, [`LoadError::Manifest`] if there is a manifest that is none. Without the feature `validate`
 /// the bytes are read, but functions are not validated.
 pub fn inspect(wasm: &[u8]) -> Result<ModuleInfo, LoadError> {
+    // The parser has a dozen lines of numbers for this.
+    if !wasm.starts_with(b"\0asm") {
+        let message = "these bytes do not begin as WebAssembly does, with `\\0asm`".into();
+        return Err(LoadError::Invalid { offset: 0, message });
+    }
     #[cfg(feature = "validate")]
     Validator::new_with_features(FEATURES).validate_all(wasm).map_err(invalid)?;
     Reader::default().read(wasm)

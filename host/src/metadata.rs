@@ -29,8 +29,6 @@ pub struct Metadata {
     pub loaded_at_us: u64,
     /// Length of the module, in bytes.
     pub module_bytes: usize,
-    /// Bytes of compiled code, where the engine tells.
-    pub compiled_bytes: Option<usize>,
     /// Name of the backend it runs on.
     pub backend: &'static str,
     /// How its fuel is counted.

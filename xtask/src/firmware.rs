@@ -1,11 +1,10 @@
 //! The firmware: built for a Cortex-M7, run in QEMU.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::guests;
 use crate::process::{Cargo, Failure, workspace};
-use crate::toolchain::{BOARD, ensure_sources, ensure_target};
+use crate::toolchain::{BOARD, ensure_program, ensure_sources, ensure_target};
 
 const QEMU: &str = "qemu-system-arm";
 /// Its package in Debian.
@@ -16,7 +15,7 @@ pub fn run(task: &str) -> Result<(), Failure> {
     match task {
         "build" => build().map(|_| ()),
         "test" | "size" | "record" => {
-            ensure_qemu()?;
+            ensure_program(QEMU, QEMU_PACKAGE)?;
             let built = build()?;
             board(&[task.as_ref(), workspace(), &built.image, &built.open_image, &guests::appliance_module()])
         }
@@ -26,7 +25,7 @@ pub fn run(task: &str) -> Result<(), Failure> {
 
 /// What the board says to every conformance case goes to `out`.
 pub fn record_cases(out: &Path, piece: &str) -> Result<(), Failure> {
-    ensure_qemu()?;
+    ensure_program(QEMU, QEMU_PACKAGE)?;
     let built = build()?;
     board(&["cases".as_ref(), workspace(), &built.image, out, piece.as_ref()])
 }
@@ -83,25 +82,4 @@ fn board(args: &[&Path]) -> Result<(), Failure> {
     Cargo::new(["run", "--quiet", "--release", "--package", "picket-board-tests", "--"])
         .args(args.iter().map(|arg| arg.as_os_str()))
         .run()
-}
-
-/// Makes sure that there is a QEMU for Arm boards.
-fn ensure_qemu() -> Result<(), Failure> {
-    let there = || Command::new(QEMU).arg("--version").output().is_ok_and(|output| output.status.success());
-    if there() {
-        return Ok(());
-    }
-    eprintln!("{QEMU} is missing; installing Debian's package {QEMU_PACKAGE}.");
-    for args in [&["update"][..], &["install", "--yes", "--no-install-recommends", QEMU_PACKAGE]] {
-        // A failed update may still leave lists that know the package.
-        let _status = Command::new("apt-get").args(args).status();
-    }
-    if there() {
-        return Ok(());
-    }
-    Err(Failure::new(format!(
-        "{QEMU} is needed to run the firmware and could not be installed: `apt-get install {QEMU_PACKAGE}` \
-         needs Debian or a relative of it, the rights of root, and a network. Install it as your system \
-         installs QEMU for Arm."
-    )))
 }

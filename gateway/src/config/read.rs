@@ -334,14 +334,7 @@ fn filter(name: &str, mut section: Section<'_>, base: &Path) -> Option<FilterCon
         }
     };
 
-    let quick_start_entry = section.entry("quick_start");
-    let quick_start = quick_start_entry.as_ref().and_then(|entry| entry.boolean());
-    if let (Some(entry), Some(true), Some(backend)) = (&quick_start_entry, quick_start, backend)
-        && device_entry.is_none()
-        && backend.early().is_none()
-    {
-        entry.problem("has no meaning here: this build has no backend that is ready sooner");
-    }
+    let quick_start = section.entry("quick_start").and_then(|entry| entry.boolean());
 
     if device_entry.is_some() {
         for key in [

@@ -23,6 +23,9 @@ case $target in
     link) options=-max_len=4096 ;;
 esac
 mkdir -p "corpus/$target" "seeds/$target"
+# cargo-fuzz asks for debug assertions everywhere. With them wasmi makes plain calls from one operator to the
+# next, and a loop needs a deep stack; without them it makes tail calls (tests/fuel/tests/operators.rs).
+case $target in meter | differential) ulimit -s unlimited ;; esac
 # Nothing here has unsafe code, so there is no sanitizer, and no nightly compiler to need one.
 exec cargo fuzz run -s none --fuzz-dir . $build "$target" "corpus/$target" "seeds/$target" -- \
     -max_total_time="$seconds" -timeout=5 -rss_limit_mb=1024 ${dict:+"-dict=dictionaries/$dict.dict"} $options "$@"

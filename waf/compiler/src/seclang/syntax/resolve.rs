@@ -172,9 +172,10 @@ impl Resolver {
             head.actions.status = head.actions.status.or(link.actions.status.take());
         }
         if let Some(link) = links.iter().find(|link| link.broken) {
+            // Whether it is left out, or everything refused, is for whoever reads this to say.
             let text = match links.len() {
-                1 => "the rule is left out".into(),
-                count => format!("the chain of {count} rules is left out"),
+                1 => "the rule is faulty".into(),
+                count => format!("the chain of {count} rules is faulty"),
             };
             let at = link.place.clone();
             match id {

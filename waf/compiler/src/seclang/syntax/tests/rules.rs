@@ -107,7 +107,7 @@ fn broken_chains_are_left_out_whole() {
     );
     assert_eq!(left, [2]);
     assert_eq!(said[0], "t.conf:2: error: unknown variable NIX");
-    assert_eq!(said[1], "t.conf:2: error: the chain of 3 rules is left out (rule 1 left out)");
+    assert_eq!(said[1], "t.conf:2: error: the chain of 3 rules is faulty (rule 1 left out)");
 
     let (left, said) = said_of("SecRule ARGS a id:1,chain\nSecRule ARGS b deny\nSecAction id:2,pass");
     assert_eq!(left, [2]);

@@ -29,8 +29,4 @@ fn main() {
     let bytes = fs::read(&module).unwrap_or_else(|error| panic!("{}: {error}", module.display()));
     let digest: [u8; 32] = Sha256::digest(&bytes).into();
     fs::write(out.join("digest.rs"), format!("{digest:?}")).expect("OUT_DIR can be written to");
-
-    // defmt leaves out what is below this level, and everything if nothing is said.
-    println!("cargo::rerun-if-env-changed=DEFMT_LOG");
-    println!("cargo::rustc-env=DEFMT_LOG={}", env::var("DEFMT_LOG").unwrap_or_else(|_| "info".into()));
 }

@@ -30,7 +30,7 @@ use alloc::vec;
 
 use cortex_m_rt::entry;
 use picket_host::{
-    Chain, Clock, ConfigureBuf, Environment, Filter, ModuleDigest, NoServices, Policy, Source, Trusted,
+    Chain, Clock, ConfigureBuf, DefmtServices, Environment, Filter, ModuleDigest, Policy, Source, Trusted,
 };
 use picket_host_wasmi::WasmiBackend;
 use picket_link::{Appliance, Device, Profile, Sha256, Shelf, Vitals};
@@ -70,12 +70,6 @@ fn vitals() -> Vitals {
     }
 }
 
-/// Who has to act. Words would cost the code that formats them: they are behind the feature `text`.
-#[cfg(not(feature = "text"))]
-fn culprit(error: &picket_host::LoadError) -> &'static str {
-    error.culprit().name()
-}
-
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     match info.location() {
@@ -91,11 +85,9 @@ fn built_in(backend: &WasmiBackend, policy: Policy, environment: &Arc<Environmen
     let loaded = Filter::load(backend, source, policy, ConfigureBuf::default(), Arc::clone(environment));
     let filter = match loaded {
         Ok(filter) => Arc::new(filter),
-        Err(refused) => {
-            #[cfg(feature = "text")]
-            defmt::error!("the module of the image was refused: {}", defmt::Display2Format(&refused));
-            #[cfg(not(feature = "text"))]
-            defmt::error!("the module of the image was refused: {=str}", culprit(&refused));
+        // The host has told the log why.
+        Err(_) => {
+            defmt::error!("the module of the image was refused");
             sys::halt()
         }
     };
@@ -122,7 +114,7 @@ fn main() -> ! {
     let backend = WasmiBackend::with_loader(sys::load);
     let backend = backend.with_image(WAF);
     let backend = if boot.eager { backend } else { backend.lazy() };
-    let environment = Environment::new(Arc::new(NoServices), Arc::new(Timer));
+    let environment = Environment::new(Arc::new(DefmtServices), Arc::new(Timer));
     let environment = Arc::new(environment.trusting(Trusted::built_in(&TRUSTED)));
     let policy = policy::policy(boot.fresh);
     let shelf = if boot.bare { Shelf::empty() } else { built_in(&backend, policy, &environment) };

@@ -27,6 +27,7 @@ const DATA_COUNT: u8 = 12;
 
 /// Why data cannot be put into a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum AttachError {
     /// The bytes are no module.

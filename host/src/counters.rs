@@ -77,6 +77,7 @@ impl Counters {
 
 /// The counters of a filter, read once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct CountersSnapshot {
     /// Calls into the guest.
     pub calls: u64,

@@ -21,6 +21,7 @@ pub use load::LoadError;
 
 /// Who has to act when something fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Culprit {
     /// The filter is faulty or hostile: its author.
     Guest,
@@ -46,6 +47,7 @@ impl Culprit {
 
 /// A declared limit that a filter ran into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Limit {
     /// The fuel of the call is used up.
@@ -124,6 +126,7 @@ impl core::error::Error for Limit {}
 
 /// The guest's execution ended early, by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Trap {
     /// It executed `unreachable` without reporting a panic.
@@ -166,6 +169,7 @@ impl core::error::Error for Trap {}
 
 /// What a guest handed out is not what it is said to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum GuestFault {
     /// The outcome does not lie in the guest's memory.
@@ -276,6 +280,7 @@ impl core::error::Error for GuestFault {
 
 /// The host could not do its part.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum HostFault {
     /// The engine failed in a way that a guest alone cannot bring about.
@@ -320,6 +325,7 @@ impl core::error::Error for HostFault {
 
 /// A filter failed at another place: another host ran it, and says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct RemoteFault {
     /// Who has to act, in the other host's judgement.
     pub culprit: Culprit,
@@ -339,6 +345,7 @@ impl core::error::Error for RemoteFault {}
 
 /// A filter failed while it was running.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Error {
     /// It ran into a limit.
@@ -472,6 +479,7 @@ impl From<HostFault> for Error {
 
 /// What a filter's failure means for its transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Consequence {
     /// The client is answered with this status.
     Answer {
@@ -484,6 +492,7 @@ pub enum Consequence {
 
 /// The kinds of failure that are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum FailureKind {
     /// [`Limit::Fuel`]

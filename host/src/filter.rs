@@ -79,6 +79,22 @@ impl Filter {
         configuration: ConfigureBuf,
         environment: Arc<Environment>,
     ) -> Result<Filter, LoadError> {
+        let loaded = Filter::load_unlogged(backend, source, policy, configuration, environment);
+        #[cfg(feature = "defmt")]
+        match &loaded {
+            Ok(filter) => crate::logging::loaded(filter.metadata()),
+            Err(error) => crate::logging::refused(source.id, error),
+        }
+        loaded
+    }
+
+    fn load_unlogged(
+        backend: &dyn Backend,
+        source: Source<'_>,
+        policy: Policy,
+        configuration: ConfigureBuf,
+        environment: Arc<Environment>,
+    ) -> Result<Filter, LoadError> {
         check_length(source.wasm.len(), &policy)?;
         let digest = ModuleDigest::of(source.wasm);
         let mut info = inspect(source.wasm)?;

@@ -19,7 +19,8 @@
 //!
 //! The crate is `no_std` and needs `alloc`. The feature `std` adds `StdClock`, which also
 //! tells processor time, locks that sleep, and `Tiered`, which starts a module on one engine while
-//! another compiles it.
+//! another compiles it. `defmt` is for microcontrollers: `defmt::Format` on limits, errors and counters,
+//! `DefmtServices` for what guests log, and lines of its own about filters that load and that fail.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -42,6 +43,8 @@ mod guest_slice;
 mod hostcall;
 mod inspect;
 mod limits;
+#[cfg(feature = "defmt")]
+mod logging;
 mod metadata;
 mod metering;
 mod place;
@@ -81,6 +84,8 @@ pub use inspect::{
     ExportInfo, ImportInfo, ManifestInfo, MemoryInfo, ModuleInfo, SectionInfo, TableInfo, inspect,
 };
 pub use limits::{Budget, Fuel, GrowthMeter, Limits, Micros};
+#[cfg(feature = "defmt")]
+pub use logging::DefmtServices;
 pub use metadata::{Metadata, ModuleDigest, Remote};
 #[cfg(feature = "meter")]
 pub use metering::meter_offline;

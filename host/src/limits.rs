@@ -9,6 +9,7 @@ use crate::metering::Metering;
 /// same on every backend; under [`Metering::Native`] engines charge differently, and amounts can be
 /// compared between runs on one backend only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Fuel(pub u64);
 
 impl fmt::Display for Fuel {
@@ -19,6 +20,7 @@ impl fmt::Display for Fuel {
 
 /// A span of time in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Micros(pub u64);
 
 impl Micros {
@@ -36,6 +38,7 @@ impl fmt::Display for Micros {
 
 /// What one call into a guest may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Budget {
     /// Fuel.
     pub fuel: Fuel,
@@ -59,6 +62,7 @@ pub struct Budget {
 /// assert_eq!(limits.memory_bytes, 10_000_000);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Limits {
     /// Who counts.
     pub metering: Metering,

@@ -133,6 +133,13 @@ impl fmt::Display for ModuleDigest {
     }
 }
 
+#[cfg(feature = "defmt")]
+impl defmt::Format for ModuleDigest {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "{=[u8; 32]:02x}", self.0);
+    }
+}
+
 impl fmt::Debug for ModuleDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ModuleDigest({self})")

@@ -11,6 +11,7 @@ use crate::metadata::ModuleDigest;
 
 /// How fuel, time and stack are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Metering {
     /// By the module itself, instrumented when it is loaded (`picket-meter`): the same amounts on every
     /// backend and every machine.

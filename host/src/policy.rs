@@ -6,6 +6,7 @@ use crate::limits::Limits;
 
 /// How long an instance lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Isolation {
     /// A new instance for every transaction: nothing passes from one request to the next.
     #[default]
@@ -19,6 +20,7 @@ pub enum Isolation {
 
 /// What happens to a transaction when the filter fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum OnFailure {
     /// The client is answered with this status.
     FailClosed {
@@ -37,6 +39,7 @@ impl Default for OnFailure {
 
 /// The rights, bounds and consequences of one filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Policy {
     /// Bounds.
     pub limits: Limits,

@@ -20,6 +20,7 @@ pub struct Registry {
 
 /// A registry cannot do what it is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum RegistryError {
     /// A filter of that id is loaded already.

@@ -54,6 +54,7 @@ pub struct Reply {
 
 /// Why a filter answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum ReplyCause {
     /// It decided to.
     Verdict,
@@ -98,6 +99,7 @@ impl FilterVerdict {
 
 /// A filter failed during the transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FailureRecord {
     /// Id of the filter.
     pub filter: Arc<str>,

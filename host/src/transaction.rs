@@ -408,6 +408,8 @@ fn fail<R>(
     let kind = error.kind();
     let consequence = error.consequence(filter.policy().on_failure);
     filter.count().count_failure(kind);
+    #[cfg(feature = "defmt")]
+    crate::logging::failed(filter.id(), phase, &error);
     report.failures.push(FailureRecord { filter: Arc::clone(filter.id()), phase, error });
     match consequence {
         Consequence::GoOnWithout => Step::Continue,

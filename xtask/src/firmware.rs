@@ -73,6 +73,8 @@ fn image(features: &str, module: &Path) -> Result<PathBuf, Failure> {
     .env("PICKET_BOARD_MODULE", module)
     .env_remove("CARGO_ENCODED_RUSTFLAGS")
     .env("RUSTFLAGS", "-Zunstable-options -Cpanic=immediate-abort")
+    // In each crate with logs, defmt leaves out what is below this level.
+    .env("DEFMT_LOG", std::env::var_os("DEFMT_LOG").unwrap_or_else(|| "info".into()))
     .run()?;
     Ok(folder.join(BOARD).join("release/picket-firmware"))
 }

@@ -99,7 +99,7 @@ fn guests() -> Result<(), Failure> {
 
 /// Package and features of each no_std build. Alone, because cargo unites the features of what is
 /// built together, and dev-dependencies hide gaps.
-const BOARD_BUILDS: [(&str, &str); 19] = [
+const BOARD_BUILDS: [(&str, &str); 20] = [
     ("picket-abi", ""),
     ("picket-abi", "alloc"),
     ("picket-abi", "defmt"),
@@ -111,6 +111,7 @@ const BOARD_BUILDS: [(&str, &str); 19] = [
     ("picket-host", ""),
     ("picket-host", "validate"),
     ("picket-host", "meter"),
+    ("picket-host", "defmt"),
     ("picket-meter", ""),
     ("picket-meter", "pass"),
     ("picket-host-wasmi", ""),

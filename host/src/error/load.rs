@@ -11,6 +11,7 @@ use crate::metadata::ModuleDigest;
 
 /// A module is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum LoadError {
     /// The module is longer than the policy allows.

@@ -92,7 +92,14 @@ impl Board {
 
     /// Its complaints.
     pub fn errors(&mut self) -> Result<Vec<String>> {
-        Ok(decode(&self.image, &self.log)?.into_iter().filter(|line| line.contains("ERROR")).collect())
+        self.lines_with(&["ERROR"])
+    }
+
+    /// Lines of its log with all of these words.
+    pub fn lines_with(&mut self, words: &[&str]) -> Result<Vec<String>> {
+        let mut lines = decode(&self.image, &self.log)?;
+        lines.retain(|line| words.iter().all(|word| line.contains(word)));
+        Ok(lines)
     }
 }
 

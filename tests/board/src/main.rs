@@ -171,6 +171,10 @@ fn hostile(paths: &Paths) -> Result<()> {
         "{} hostile and odd modules: {refused} refused, {failed} requests failed closed, {differing} told differently",
         files.len()
     );
+    let told = |board: &mut Board, what| anyhow::Ok(board.lines_with(&["WARN", what, "at fault"])?.len());
+    let (log_refused, log_failed) = (told(&mut board, " refused, ")?, told(&mut board, " failed in ")?);
+    println!("the board's log tells of {log_refused} refused and {log_failed} failed");
+    ensure!((log_refused, log_failed) == (refused, failed), "the board's log does not tell what happened");
     let errors = board.errors()?;
     errors.iter().for_each(|line| println!("the board says: {line}"));
     ensure!(differing == 0 && errors.is_empty(), "the board did not stand the hostile modules");

@@ -65,7 +65,13 @@ async fn answer(
     match request.uri().path() {
         "/healthz" if reading => text(StatusCode::OK, "ok\n".into()),
         "/readyz" if reading && stopping => text(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n".into()),
-        "/readyz" if reading => text(StatusCode::OK, "ready\n".into()),
+        "/readyz" if reading => match gateway.state().missing_device() {
+            Some(filter) => {
+                let why = format!("filter `{filter}` fails closed, and its device is not there\n");
+                text(StatusCode::SERVICE_UNAVAILABLE, why)
+            }
+            None => text(StatusCode::OK, "ready\n".into()),
+        },
         "/metrics" if reading => {
             let mut response = text(StatusCode::OK, gateway.metrics.render(&gateway.state()));
             let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

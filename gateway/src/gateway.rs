@@ -10,8 +10,8 @@ use std::{fmt, fs, io};
 use arc_swap::{ArcSwap, Guard};
 use http::{HeaderMap, StatusCode, request};
 use picket_host::{
-    Backend, Chain, ConfigureBuf, Environment, Filter, LoadError, Metering, ModuleDigest, Promotion, Source,
-    StdClock, Tiered, attach,
+    Backend, Chain, ConfigureBuf, Environment, Filter, LoadError, Metering, ModuleDigest, OnFailure,
+    Promotion, Source, StdClock, Tiered, attach,
 };
 use picket_link::{Address, ClientError};
 use tower_layer::Layer;
@@ -38,6 +38,17 @@ pub(crate) struct State {
     pools: Vec<Arc<Pool>>,
     /// Files whose change asks for a reload, besides the configuration's own.
     pub files: Vec<PathBuf>,
+}
+
+impl State {
+    /// The name of a filter whose device is gone and which answers every request with its failure.
+    pub fn missing_device(&self) -> Option<&str> {
+        let gone = |loaded: &&Loaded| {
+            loaded.device.as_ref().is_some_and(|post| !post.is_up())
+                && matches!(loaded.config.policy.on_failure, OnFailure::FailClosed { .. })
+        };
+        self.filters.iter().find(gone).map(|loaded| loaded.config.name.as_str())
+    }
 }
 
 /// A filter and what it was loaded from.

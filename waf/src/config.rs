@@ -7,6 +7,7 @@ use core::fmt;
 
 use picket_abi::{Configure, Value};
 
+use crate::blob::RuleSet;
 use crate::request::push_decimal;
 
 /// What happens when the score reaches the threshold.
@@ -120,6 +121,12 @@ where
         .ok_or_else(|| ConfigError { key: key.to_vec(), problem: Problem::NotWithin(min.into(), max.into()) })
 }
 
+fn allow_key(index: usize) -> Vec<u8> {
+    let mut key = b"allow.".to_vec();
+    push_decimal(&mut key, u32::try_from(index).unwrap_or(u32::MAX));
+    key
+}
+
 fn text<'a>(key: &[u8], value: Value<'a>) -> Result<&'a [u8], ConfigError> {
     value.as_text().map(|text| text.bytes()).ok_or_else(|| ConfigError::new(key, "expected a text"))
 }
@@ -161,12 +168,27 @@ impl Config {
         }
         for (index, allow) in config.allow.iter().enumerate() {
             if *allow == Allow::default() {
-                let mut key = b"allow.".to_vec();
-                push_decimal(&mut key, u32::try_from(index).unwrap_or(u32::MAX));
-                return Err(ConfigError::new(&key, "needs at least one of rule, path and arg"));
+                return Err(ConfigError::new(&allow_key(index), "needs at least one of rule, path and arg"));
             }
         }
         Ok(config)
+    }
+
+    /// Refuses an exception for a rule that is not there: it would except nothing, and nobody would notice.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the exception.
+    pub(crate) fn check_rules(&self, rules: &RuleSet<'_>) -> Result<(), ConfigError> {
+        for (index, allow) in self.allow.iter().enumerate() {
+            if let Some(id) = allow.rule
+                && !(0..rules.rule_count()).any(|rule| rules.rule(rule).id == id)
+            {
+                let mut key = allow_key(index);
+                key.extend_from_slice(b".rule");
+                return Err(ConfigError::new(&key, "there is no rule of that number"));
+            }
+        }
+        Ok(())
     }
 
     /// `allow.N.field`; entries come in order.

@@ -32,7 +32,9 @@ impl Waf {
     /// # Errors
     /// [`ConfigError`] names the setting that is not taken.
     pub fn configure(rules: RuleSet<'static>, configure: &Configure<'_>) -> Result<Self, ConfigError> {
-        Ok(Self::new(rules, Config::parse(configure)?))
+        let config = Config::parse(configure)?;
+        config.check_rules(&rules)?;
+        Ok(Self::new(rules, config))
     }
 
     /// Bounds the memory that unpacked tables may take, in bytes: less of it, and patterns that run

@@ -185,10 +185,10 @@ fn settings_decide() {
         (&[("mode", text("detect"))][..], false, 1),
         (&[("threshold", Value::Int(6))], false, 1),
         (&[("allow.0.rule", Value::Int(100))], false, 0),
-        (&[("allow.0.rule", Value::Int(101))], true, 1),
+        (&[("allow.0.rule", Value::Int(200))], true, 1),
         (&[("allow.0.path", text("/admin/*")), ("allow.0.arg", text("q"))], false, 0),
         (&[("allow.0.path", text("/admin")), ("allow.0.arg", text("q"))], true, 1),
-        (&[("allow.0.rule", Value::Int(1)), ("allow.1.arg", text("*"))], false, 0),
+        (&[("allow.0.rule", Value::Int(200)), ("allow.1.arg", text("*"))], false, 0),
     ] {
         let outcomes = run(&mut waf(settings), &attack);
         assert_eq!((blocked(&outcomes), found(&outcomes).len()), (blocks, matches), "{settings:?}");
@@ -206,6 +206,7 @@ fn a_wrong_setting_is_named() {
         ("threshold", Value::Int(0)),
         ("block_status", Value::Int(200)),
         ("allow.1.rule", Value::Int(1)),
+        ("allow.0.rule", Value::Int(1)),
         ("allow.0.rules", Value::Int(1)),
         ("allow.x.rule", Value::Int(1)),
     ] {

@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::Uri;
+use picket_abi::Capability;
 use picket_host::{Budget, Fuel, Limits, Micros, Policy, Trusted};
 
 use crate::backend::BackendKind;
@@ -206,6 +207,11 @@ pub struct FilterConfig {
 }
 
 impl FilterConfig {
+    /// What a filter may do unless its configuration says otherwise: the tier of a firewall, and a word in
+    /// the log.
+    pub const DEFAULT_POLICY: Policy =
+        Policy { capabilities: Policy::WAF.capabilities.with(Capability::Log), ..Policy::WAF };
+
     /// The built-in WAF with its own settings.
     pub fn builtin_waf(backend: BackendKind) -> Self {
         FilterConfig {
@@ -214,7 +220,7 @@ impl FilterConfig {
             backend,
             quick_start: true,
             device: None,
-            policy: read::default_policy(),
+            policy: FilterConfig::DEFAULT_POLICY,
             trusted: Trusted::NONE,
             settings: toml::Table::new(),
             data: None,

@@ -21,14 +21,9 @@ use super::{
 use crate::backend::BackendKind;
 use crate::embedded::Builtin;
 
-/// What a filter may do unless told otherwise: the tier of a firewall, and a word in the log.
-pub(super) fn default_policy() -> Policy {
-    Policy { capabilities: Policy::WAF.capabilities.with(Capability::Log), ..Policy::WAF }
-}
-
-/// The same for a filter with rules, with what SecLang can ask for: persistent collections and the time.
+/// [`FilterConfig::DEFAULT_POLICY`] for a filter with rules, with what SecLang can ask for: persistent collections and the time.
 pub(super) fn rules_policy() -> Policy {
-    let policy = default_policy();
+    let policy = FilterConfig::DEFAULT_POLICY;
     let capabilities = policy.capabilities.with(Capability::Kv).with(Capability::Now);
     Policy { capabilities, limits: RULES_LIMITS, ..policy }
 }
@@ -62,14 +57,18 @@ fn config<'a>(reader: &'a Reader<'a>, root: &'a Spanned<DeTable<'a>>, base: &Pat
 
     let upstreams = named(&mut root, "upstream", |name, section| upstream(name, section, base));
     let filters = named(&mut root, "filter", |name, section| filter(name, section, base));
-    let filter_names: Vec<&str> = filters.iter().map(|filter| filter.name.as_str()).collect();
+    // Also those that have mistakes: whoever names them makes no other.
+    let filter_names = names(&mut root, "filter");
     let chains = named(&mut root, "chain", |name, section| chain(name, section, &filter_names));
+    let (upstream_names, chain_names) = (names(&mut root, "upstream"), names(&mut root, "chain"));
 
-    let routes: Vec<Route> = tables(&mut root, "route")
-        .enumerate()
-        .filter_map(|(n, section)| route(n, section, &upstreams, &chains))
-        .collect();
-    check_routes(&mut root, &routes);
+    let mut routes: Vec<Route> = Vec::new();
+    for (n, section) in tables(&mut root, "route").enumerate() {
+        routes.extend(route(n, section, &upstream_names, &chain_names, &routes));
+    }
+    if root.entry("route").is_none() {
+        root.problem("no `[[route]]`: requests would go nowhere");
+    }
 
     let mut drain_timeout = Duration::from_secs(30);
     let mut watch = true;
@@ -131,6 +130,12 @@ fn named<'a, T>(
             read(name, entry.section()?)
         })
         .collect()
+}
+
+/// The names of the tables under a key.
+fn names<'a>(root: &mut Section<'a>, key: &'static str) -> Vec<&'a str> {
+    let section = root.entry(key).filter(Entry::is_table).and_then(|entry| entry.section());
+    section.map(|section| section.named().map(|(name, _)| name).collect()).unwrap_or_default()
 }
 
 fn is_name(name: &str) -> bool {
@@ -353,7 +358,7 @@ fn filter(name: &str, mut section: Section<'_>, base: &Path) -> Option<FilterCon
         }
     }
 
-    let mut policy = if rules.is_some() { rules_policy() } else { default_policy() };
+    let mut policy = if rules.is_some() { rules_policy() } else { FilterConfig::DEFAULT_POLICY };
     if device_entry.is_some() {
         policy.limits.call.deadline = policy.limits.call.deadline.max(DEVICE_DEADLINE);
         policy.capabilities = CapabilitySet::EMPTY;
@@ -558,8 +563,9 @@ const DEFAULT_CHAIN: &str = "default";
 fn route(
     n: usize,
     mut section: Section<'_>,
-    upstreams: &[Upstream],
-    chains: &[ChainConfig],
+    upstreams: &[&str],
+    chains: &[&str],
+    before: &[Route],
 ) -> Option<Route> {
     let host = section.entry("host").map_or(Some(HostPattern::Any), |entry| entry.parsed());
     let path = section.entry("path").map_or(Some("/".to_owned()), |entry| {
@@ -570,24 +576,22 @@ fn route(
     });
     let upstream = section.required("upstream").and_then(|entry| {
         let name = entry.text()?;
-        if upstreams.iter().any(|upstream| upstream.name == name) {
+        if upstreams.contains(&name) {
             return Some(name.to_owned());
         }
-        entry.unknown_name("upstream", name, upstreams.iter().map(|upstream| upstream.name.as_str()));
+        entry.unknown_name("upstream", name, upstreams.iter().copied());
         None
     });
-    let known = |name: &str| chains.iter().any(|chain| chain.name == name);
     let chain = match section.entry("chain") {
         Some(entry) => match entry.text()? {
             NO_CHAIN => None,
-            name if known(name) => Some(name.to_owned()),
+            name if chains.contains(&name) => Some(name.to_owned()),
             name => {
-                let names = chains.iter().map(|chain| chain.name.as_str()).chain([NO_CHAIN]);
-                entry.unknown_name("chain", name, names);
+                entry.unknown_name("chain", name, chains.iter().copied().chain([NO_CHAIN]));
                 None
             }
         },
-        None if known(DEFAULT_CHAIN) => Some(DEFAULT_CHAIN.to_owned()),
+        None if chains.contains(&DEFAULT_CHAIN) => Some(DEFAULT_CHAIN.to_owned()),
         // Left out by mistake, a route would go unguarded.
         None if !chains.is_empty() => {
             section.problem(format!(
@@ -607,28 +611,16 @@ fn route(
         }
         None => format!("route-{n}"),
     };
+    if before.iter().any(|other| other.name == name) {
+        section.problem(format!("two routes are called `{name}`"));
+    }
+    let twin =
+        before.iter().find(|other| host.as_ref() == Some(&other.host) && path.as_ref() == Some(&other.path));
+    if let Some(twin) = twin {
+        section.problem(format!("`{}` and `{name}` take the same requests: same host, same path", twin.name));
+    }
     section.finish();
     Some(Route { name, host: host?, path: path?, upstream: upstream?, chain })
-}
-
-fn check_routes(root: &mut Section<'_>, routes: &[Route]) {
-    let Some(entry) = root.entry("route") else {
-        root.problem("no `[[route]]`: requests would go nowhere");
-        return;
-    };
-    for (n, route) in routes.iter().enumerate() {
-        if let Some(twin) =
-            routes[..n].iter().find(|other| other.host == route.host && other.path == route.path)
-        {
-            entry.problem(format!(
-                "`{}` and `{}` take the same requests: same host, same path",
-                twin.name, route.name
-            ));
-        }
-        if routes[..n].iter().any(|other| other.name == route.name) {
-            entry.problem(format!("two routes are called `{}`", route.name));
-        }
-    }
 }
 
 fn log(mut section: Section<'_>) -> LogConfig {

@@ -249,6 +249,16 @@ fn values_that_cannot_be_are_refused() {
         ("[[route]]\nupstream = 'app'\n", "take the same requests"),
         ("[[route]]\nupstream = 'app'\npath = '/x'\nname = 'route-0'\n", "two routes are called `route-0`"),
         ("[log]\nlevel = 'picket=loud'\n", "log.level"),
+        // What names something that is wrong is not wrong itself.
+        (
+            "[filter.f]\nmodule = 'f'\nbackend = 'v8'\n[chain.default]\nfilters = ['f']\n",
+            "no backend `v8` in this build",
+        ),
+        ("[upstream.u]\n[[route]]\nupstream = 'u'\nhost = 'u.example'\n", "upstream.u: `urls` is missing"),
+        (
+            "[chain.c]\n[chain.default]\nfilters = []\n[[route]]\nupstream = 'app'\npath = '/c'\nchain = 'c'\n",
+            "chain.c: `filters` is missing",
+        ),
     ] {
         let message = errors_of(text);
         assert!(message.contains(expected), "{text}\n{message}");

@@ -250,6 +250,10 @@ async fn a_device_that_dies_is_a_failure_and_one_that_comes_back_guards_again() 
         assert_eq!(get(open.address(), ATTACK, &[]).await.status, 200);
     }
     assert_eq!(metric(&closed, "picket_device_up{filter=\"box\"").await, 0);
+    let ready = get(closed.admin(), "/readyz", &[]).await;
+    assert_eq!(ready.status, 503, "it answers nothing but failures");
+    assert!(ready.text().contains("filter `box`"), "{}", ready.text());
+    assert_eq!(get(open.admin(), "/readyz", &[]).await.status, 200, "it serves, unguarded");
     assert!(metric(&open, "picket_filter_failures_total{filter=\"box\",kind=\"host\"}").await >= 3);
     closed.wait_for_line("a warning", |line| line.contains("WARN") && line.contains("cannot be reached"));
 
@@ -263,6 +267,7 @@ async fn a_device_that_dies_is_a_failure_and_one_that_comes_back_guards_again() 
             status == 403
         });
         assert_eq!(get(gateway.address(), CLEAN, &[]).await.status, 200);
+        assert_eq!(get(gateway.admin(), "/readyz", &[]).await.status, 200);
     }
     assert_eq!(device.address(), address);
 }

@@ -6,8 +6,9 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use picket::config::FilterConfig;
 use picket_abi::Capability;
-use picket_host::{LoadError, ModuleDigest, ModuleInfo, Policy, inspect};
+use picket_host::{Limits, LoadError, ModuleDigest, ModuleInfo, Policy, inspect};
 
 /// Arguments of `picket inspect`.
 #[derive(clap::Args)]
@@ -18,7 +19,8 @@ pub struct Args {
     /// Limits to hold it to
     #[arg(long, value_enum, default_value_t = Tier::Waf)]
     tier: Tier,
-    /// Capability to grant it, by name; may be repeated (`panic` is always granted)
+    /// Capability to grant it, by name; may be repeated (`panic` and `log` are
+    /// granted as `picket serve` does)
     #[arg(long, value_name = "CAPABILITY", value_parser = capability)]
     grant: Vec<Capability>,
     /// Print one JSON object
@@ -65,10 +67,11 @@ struct Findings {
 
 impl Findings {
     fn new(args: &Args, wasm: &[u8]) -> Findings {
-        let mut policy = match args.tier {
-            Tier::Waf => Policy::WAF,
-            Tier::Edge => Policy::EDGE_FUNCTION,
+        let limits = match args.tier {
+            Tier::Waf => Limits::WAF,
+            Tier::Edge => Limits::EDGE_FUNCTION,
         };
+        let mut policy = Policy { limits, ..FilterConfig::DEFAULT_POLICY };
         for &capability in &args.grant {
             policy.capabilities = policy.capabilities.with(capability);
         }

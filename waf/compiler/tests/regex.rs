@@ -278,6 +278,19 @@ fn a_haystack_costs_no_more_than_its_length() {
         let compiled = compile(pattern, &options).unwrap();
         assert!(!Regex::new(&compiled.bytes).is_match(&mut cache, &haystack), "{pattern}");
     }
+    // From every place on but the last, a match could begin up to the end.
+    let haystack = [&haystack[..], b"xc"].concat();
+    for pattern in ["a[^x]*xb|c", r"(?:a*\b){3}d|(?:\bx)?c", "(a|aa)+xb|c"] {
+        let options = Options { captures: true, table_limit: 0, ..Options::default() };
+        let compiled = compile(pattern, &options).unwrap();
+        for limit in [2_000, 10_000, 100_000] {
+            let mut found = [None];
+            let mut cache = Cache::with_limit(limit);
+            assert!(Regex::new(&compiled.bytes).captures(&mut cache, &haystack, &mut found), "{pattern}");
+            let expected = oracle(pattern).find(&haystack[..]).map(|found| found.range());
+            assert_eq!(found[0], expected, "{pattern}");
+        }
+    }
 }
 
 fn pattern() -> impl Strategy<Value = String> {

@@ -9,23 +9,23 @@ use crate::cache::Cache;
 use crate::nfa::{Flags, Nfa, Outcome, Scratch};
 
 /// Entries of a row.
-const UNKNOWN: u16 = 0;
-const IS_MATCH: u16 = 1;
-const IS_NO: u16 = 2;
-const FIRST: u16 = 3;
+pub(crate) const UNKNOWN: u16 = 0;
+pub(crate) const IS_MATCH: u16 = 1;
+pub(crate) const IS_NO: u16 = 2;
+pub(crate) const FIRST: u16 = 3;
 const MAX_STATES: usize = 0xff00;
 
 /// How often a search may see its states dropped before it keeps none.
 const MAX_DROPS: u32 = 2;
 
 #[derive(Debug, Clone, Copy)]
-struct State {
+pub(crate) struct State {
     key: u64,
     hash: u32,
-    row: u32,
+    pub(crate) row: u32,
     set: u32,
     len: u16,
-    flags: Flags,
+    pub(crate) flags: Flags,
     start: bool,
 }
 
@@ -34,7 +34,7 @@ struct State {
 pub(crate) struct Lazy {
     limit: usize,
     states: Vec<State>,
-    rows: Vec<u16>,
+    pub(crate) rows: Vec<u16>,
     sets: Vec<u16>,
     /// Open addressing over `states`, as entries (`UNKNOWN`: free).
     index: Vec<u16>,
@@ -52,17 +52,17 @@ impl Lazy {
         self.index.fill(UNKNOWN);
     }
 
-    fn state(&self, entry: u16) -> Option<&State> {
+    pub(crate) fn state(&self, entry: u16) -> Option<&State> {
         self.states.get(usize::from(entry.wrapping_sub(FIRST)))
     }
 
-    fn set(&self, state: &State) -> &[u16] {
+    pub(crate) fn set(&self, state: &State) -> &[u16] {
         let from = state.set as usize;
         self.sets.get(from..from + usize::from(state.len)).unwrap_or(&[])
     }
 
     /// The entry of the start state of a regex.
-    fn find_start(&self, key: u64) -> Option<u16> {
+    pub(crate) fn find_start(&self, key: u64) -> Option<u16> {
         let mut at = hash_start(key) as usize;
         let mask = self.index.len().checked_sub(1)?;
         loop {
@@ -76,7 +76,7 @@ impl Lazy {
     }
 
     /// The entry of the set in `scratch`; `None` if there is no room for it.
-    fn intern(
+    pub(crate) fn intern(
         &mut self,
         key: u64,
         columns: usize,

@@ -20,6 +20,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod begin;
 mod cache;
 pub mod format;
 mod lazy;

@@ -242,9 +242,14 @@ impl<'a> Nfa<'a> {
 
     /// The states at the start of a haystack.
     pub fn start(&self, scratch: &mut Scratch) -> Outcome {
+        self.start_behind(scratch, Flags::AT_START)
+    }
+
+    /// The states where a match begins behind what `behind` tells of.
+    pub(crate) fn start_behind(&self, scratch: &mut Scratch, behind: Flags) -> Outcome {
         scratch.set.clear();
         scratch.begin(self.states.len());
-        self.finish(scratch, Flags::AT_START, true)
+        self.finish(scratch, behind, true)
     }
 
     /// The states after a byte of `class`, or at the end (`None`), where the outcome is

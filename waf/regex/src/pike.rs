@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use crate::begin::Begin;
 use crate::format::*;
 use crate::nfa::{Flags, Nfa};
 
@@ -60,7 +61,7 @@ impl Threads {
 
 struct Search<'s, 'a> {
     nfa: &'s Nfa<'a>,
-    map: [u8; 256],
+    map: &'s [u8; 256],
     haystack: &'s [u8],
     /// Positions a thread carries in this search.
     width: usize,
@@ -79,63 +80,74 @@ impl Search<'_, '_> {
         self.nfa.look(kind, behind, Some(self.class(at))) == Some(true)
     }
 
-    /// Lists in `threads.next` what is reached from `id` without a byte.
-    fn close(&self, threads: &mut Threads, id: u16, slots: &mut Slots, at: usize) {
+    /// Lists in `threads.next` what is reached from `id` without a byte. `slots` are as they were thereafter.
+    fn close(&self, threads: &mut Threads, mut id: u16, slots: &mut Slots, at: usize) {
         let Threads { next: list, stack, marks, generation, .. } = threads;
         let carried = self.width;
         let add = |list: &mut List, id: u16, slots: &Slots| {
             list.ids.push(id);
-            list.slots.extend(slots.iter().take(carried));
+            match carried {
+                1 => list.slots.push(slots[0]),
+                _ => list.slots.extend(slots.iter().take(carried)),
+            }
         };
         stack.clear();
-        stack.push(Frame::Explore(id));
-        while let Some(frame) = stack.pop() {
-            let id = match frame {
-                Frame::Explore(id) => id,
-                Frame::Add(id) => {
-                    add(list, id, slots);
+        loop {
+            if let Some(mark) = marks.get_mut(usize::from(id))
+                && *mark != *generation
+            {
+                *mark = *generation;
+                let state = self.nfa.state(id);
+                // What is left for later goes to the stack; what comes next does not.
+                let next = match state.op {
+                    OP_MATCH | OP_BYTE => {
+                        add(list, id, slots);
+                        None
+                    }
+                    OP_OPTION | OP_STAR => {
+                        add(list, id, slots);
+                        Some(state.next)
+                    }
+                    OP_OPTION_LAZY | OP_STAR_LAZY => {
+                        stack.push(Frame::Add(id));
+                        Some(state.next)
+                    }
+                    OP_UNION => self.nfa.list(state).split_first().map(|(first, others)| {
+                        let others = others.iter().rev();
+                        stack.extend(others.map(|target| Frame::Explore(u16::from_le_bytes(*target))));
+                        u16::from_le_bytes(*first)
+                    }),
+                    OP_CAPTURE => {
+                        // Slots 0 and 1 of the pattern are the whole match, of which only the start is carried.
+                        let number = (state.argument as usize).wrapping_sub(1);
+                        if number < carried
+                            && let Some(slot) = slots.get_mut(number)
+                        {
+                            stack.push(Frame::Restore(number as u8, *slot));
+                            *slot = at as u32;
+                        }
+                        Some(state.next)
+                    }
+                    OP_LOOK if self.holds(state.argument, at) => Some(state.next),
+                    _ => None,
+                };
+                if let Some(next) = next {
+                    id = next;
                     continue;
                 }
-                Frame::Restore(slot, position) => {
-                    if let Some(slot) = slots.get_mut(usize::from(slot)) {
-                        *slot = position;
+            }
+            id = loop {
+                match stack.pop() {
+                    None => return,
+                    Some(Frame::Explore(id)) => break id,
+                    Some(Frame::Add(id)) => add(list, id, slots),
+                    Some(Frame::Restore(slot, position)) => {
+                        if let Some(slot) = slots.get_mut(usize::from(slot)) {
+                            *slot = position;
+                        }
                     }
-                    continue;
                 }
             };
-            match marks.get_mut(usize::from(id)) {
-                Some(mark) if *mark != *generation => *mark = *generation,
-                _ => continue,
-            }
-            let state = self.nfa.state(id);
-            match state.op {
-                OP_MATCH | OP_BYTE => add(list, id, slots),
-                OP_OPTION | OP_STAR => {
-                    add(list, id, slots);
-                    stack.push(Frame::Explore(state.next));
-                }
-                OP_OPTION_LAZY | OP_STAR_LAZY => {
-                    stack.push(Frame::Add(id));
-                    stack.push(Frame::Explore(state.next));
-                }
-                OP_UNION => {
-                    let targets = self.nfa.list(state).iter().rev();
-                    stack.extend(targets.map(|target| Frame::Explore(u16::from_le_bytes(*target))));
-                }
-                OP_CAPTURE => {
-                    // Slots 0 and 1 of the pattern are the whole match, of which only the start is carried.
-                    let number = (state.argument as usize).wrapping_sub(1);
-                    if number < self.width
-                        && let Some(slot) = slots.get_mut(number)
-                    {
-                        stack.push(Frame::Restore(number as u8, *slot));
-                        *slot = at as u32;
-                    }
-                    stack.push(Frame::Explore(state.next));
-                }
-                OP_LOOK if self.holds(state.argument, at) => stack.push(Frame::Explore(state.next)),
-                _ => {}
-            }
         }
     }
 }
@@ -176,10 +188,13 @@ fn first_classes(nfa: &Nfa<'_>, threads: &mut Threads) -> Option<[u8; 32]> {
 }
 
 /// The leftmost match, of those the one the pattern prefers. Fills as many groups as there are
-/// `slots`; `false` leaves them untouched. The pattern has `groups`, the whole match included.
+/// `slots`; `false` leaves them untouched. The pattern has `groups`, the whole match included; `map` is the
+/// NFA's class map, and `begin` tells what is known of where the match begins.
 #[inline(never)]
 pub(crate) fn captures(
     nfa: &Nfa<'_>,
+    map: &[u8; 256],
+    begin: Begin,
     groups: usize,
     threads: &mut Threads,
     haystack: &[u8],
@@ -188,29 +203,36 @@ pub(crate) fn captures(
     // What the pattern does not have is not carried.
     let groups = slots.len().min(groups).clamp(1, MAX_GROUPS);
     threads.stack.reserve(16);
-    let search = Search { nfa, map: nfa.class_map(), haystack, width: 2 * groups - 1 };
+    let search = Search { nfa, map, haystack, width: 2 * groups - 1 };
     let mut found: Option<(Slots, usize)> = None;
     threads.next.clear();
     threads.begin(nfa.states.len());
-    let first = if nfa.anchored { None } else { first_classes(nfa, threads) };
+    // Whether no other match than one from the first place counts.
+    let (mut at, only) = match begin {
+        Begin::At(place) => (place, true),
+        Begin::From(place) => (place, nfa.anchored),
+        Begin::Nowhere => return false,
+    };
+    let place = at;
+    let first = if only { None } else { first_classes(nfa, threads) };
     threads.begin(nfa.states.len());
-    let mut at = 0;
+    let mut own = [NONE; MAX_SLOTS];
     loop {
         let class = search.class(at);
         let may_begin = match &first {
             Some(first) => class.is_some_and(|class| first[usize::from(class >> 3)] >> (class & 7) & 1 != 0),
-            None => at == 0 || !nfa.anchored,
+            None => at == place || !only,
         };
         // A match that begins here is wanted only if none began before.
         if found.is_none() && may_begin {
-            let mut fresh = [NONE; MAX_SLOTS];
-            fresh[0] = at as u32;
-            search.close(threads, nfa.start, &mut fresh, at);
+            own = [NONE; MAX_SLOTS];
+            own[0] = at as u32;
+            search.close(threads, nfa.start, &mut own, at);
         }
         core::mem::swap(&mut threads.current, &mut threads.next);
         threads.next.clear();
         threads.begin(nfa.states.len());
-        if threads.current.ids.is_empty() && (found.is_some() || nfa.anchored) {
+        if threads.current.ids.is_empty() && (found.is_some() || only) {
             break;
         }
         let current = core::mem::take(&mut threads.current);
@@ -218,7 +240,6 @@ pub(crate) fn captures(
             let state = nfa.state(id);
             let next = match state.op {
                 OP_MATCH => {
-                    let mut own = [NONE; MAX_SLOTS];
                     own.iter_mut().zip(carried).for_each(|(slot, &position)| *slot = position);
                     found = Some((own, at));
                     // Whatever follows is preferred less.
@@ -229,7 +250,6 @@ pub(crate) fn captures(
                 _ => continue,
             };
             if class.is_some_and(|class| nfa.has(state.argument, class)) {
-                let mut own = [NONE; MAX_SLOTS];
                 own.iter_mut().zip(carried).for_each(|(slot, &position)| *slot = position);
                 search.close(threads, next, &mut own, at + 1);
             }

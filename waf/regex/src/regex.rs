@@ -6,7 +6,7 @@ use crate::cache::Cache;
 use crate::format::*;
 use crate::nfa::Nfa;
 use crate::table::{Table, Verdict};
-use crate::{lazy, pike};
+use crate::{begin, lazy, pike};
 
 /// A compiled regex, read in place. Making one costs nothing; damaged bytes never match, or match
 /// what they happen to say.
@@ -125,6 +125,8 @@ impl<'a> Regex<'a> {
             return false;
         }
         let Some(nfa) = self.nfa() else { return false };
-        pike::captures(&nfa, self.groups(), &mut cache.threads, haystack, slots)
+        let map = nfa.class_map();
+        let begin = begin::leftmost(&nfa, self.key(), cache, &map, haystack);
+        pike::captures(&nfa, &map, begin, self.groups(), &mut cache.threads, haystack, slots)
     }
 }

@@ -28,13 +28,33 @@ pub(crate) fn find_pair(bytes: &[u8], from: usize, byte: u8) -> Option<usize> {
 
 /// Where two bytes first stand side by side in `bytes` from `from` on.
 pub(crate) fn find_two(bytes: &[u8], from: usize, two: [u8; 2]) -> Option<usize> {
+    let first = ONES * u64::from(two[0]);
+    let zeros = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word) ^ first;
+        word.wrapping_sub(ONES) & !word
+    };
+    let mut at = from;
+    // Most of a file has not even the first byte: four words a turn.
+    for block in bytes.get(from..)?.as_chunks::<32>().0 {
+        if let [a, b, c, d] = block.as_chunks::<8>().0
+            && (zeros(a) | zeros(b) | zeros(c) | zeros(d)) & HIGH != 0
+            && let Some(found) = find_two_near(bytes.get(..at + 33).unwrap_or(bytes), at, two)
+        {
+            return Some(found);
+        }
+        at += 32;
+    }
+    find_two_near(bytes, at, two)
+}
+
+/// The same, a word a turn.
+fn find_two_near(bytes: &[u8], from: usize, two: [u8; 2]) -> Option<usize> {
     let rest = bytes.get(from..)?;
     let (first, second) = (ONES * u64::from(two[0]), ONES * u64::from(two[1]));
     let mut at = from;
-    for (one, next) in rest.chunks_exact(8).zip(rest.get(1..)?.chunks_exact(8)) {
-        // Both are eight bytes long, and a byte is zero where the pair is.
-        let word = (u64::from_le_bytes(one.try_into().unwrap_or([0; 8])) ^ first)
-            | (u64::from_le_bytes(next.try_into().unwrap_or([0; 8])) ^ second);
+    for (one, next) in rest.as_chunks::<8>().0.iter().zip(rest.get(1..).unwrap_or(&[]).as_chunks::<8>().0) {
+        // A byte is zero where the pair is.
+        let word = (u64::from_le_bytes(*one) ^ first) | (u64::from_le_bytes(*next) ^ second);
         let zero = word.wrapping_sub(ONES) & !word & HIGH;
         if zero != 0 {
             return Some(at + (zero.trailing_zeros() / 8) as usize);
@@ -82,4 +102,35 @@ pub(crate) fn find_control(bytes: &[u8], from: usize) -> Option<usize> {
         at += 8;
     }
     chunks.remainder().iter().position(|b| *b < 0x20).map(|found| at + found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn two_bytes_are_found_wherever_they_stand() {
+        for two in [*b"--", *b"/*"] {
+            let plain = |bytes: &[u8], from: usize| {
+                let rest = bytes.get(from..)?;
+                rest.windows(2).position(|pair| pair == two).map(|found| from + found)
+            };
+            for len in 0..80usize {
+                for place in 0..len.max(1) {
+                    for lone in [None, Some(place / 2), Some(place + 2)] {
+                        let mut bytes: Vec<u8> = (0..len).map(|at| (at * 37 + 128) as u8).collect();
+                        for (at, byte) in [(Some(place), two[0]), (Some(place + 1), two[1]), (lone, two[0])] {
+                            if let Some(to) = at.and_then(|at| bytes.get_mut(at)) {
+                                *to = byte;
+                            }
+                        }
+                        for from in [0, 1, place, place + 1, len + 1] {
+                            assert_eq!(find_two(&bytes, from, two), plain(&bytes, from), "{bytes:?} {from}");
+                        }
+                    }
+                }
+            }
+        }
+    }
 }

@@ -83,7 +83,7 @@ pub enum Section {
     /// Bit sets of rules: `u32` words, as many as [`Meta::rule_words`] a set. Set 0: the rules that
     /// run in every transaction.
     RuleSets = 15,
-    /// The scan's tables; module `scan` has their layout.
+    /// The scan's tables for values of requests; module `scan` has their layout.
     Scan = 16,
     /// [`TextRecord`]s: names of the variables in TX that rules name, in lower case. The first ten
     /// are `0` to `9`, what `capture` sets.
@@ -100,13 +100,25 @@ pub enum Section {
     Glance = 21,
     /// [`Wants`]: for each slot as many as there are nodes.
     Wants = 22,
-    /// The scan's tables for values without any byte of [`Meta::signs`]: the literals of those matchers that
+    /// The scan's tables for values of requests without any byte of [`Meta::signs`]: the literals of those matchers that
     /// can match one. Empty where there is no such set.
     ScanWords = 23,
+    /// The scan's tables for values of responses.
+    ScanResponses = 24,
 }
 
 /// Number of sections.
-pub const SECTIONS: usize = 24;
+pub const SECTIONS: usize = 25;
+
+/// Which tables have the literals of a slot's matchers.
+pub mod scans {
+    /// None of the matchers has literals.
+    pub const NOTHING: u8 = 0;
+    /// [`Section::Scan`](super::Section::Scan).
+    pub const REQUEST: u8 = 1;
+    /// [`Section::ScanResponses`](super::Section::ScanResponses).
+    pub const RESPONSE: u8 = 2;
+}
 
 /// The layout of [`Section::Glance`]: the answers to many questions at once, each of which is a
 /// conjunction of byte sets that the value must have, or must not have, a byte of.
@@ -713,7 +725,7 @@ record! {
     VariableInfo {
         /// The slot of its values, or [`NONE16`]: no scanned rule looks at them.
         slot: u16,
-        /// The first of the slots for values of one key, in the order of their keys.
+        /// The first of the slots for values of one key, short keys first, those of a length in their order.
         keyed: u16,
         /// How many.
         keyed_count: u16,
@@ -737,7 +749,7 @@ record! {
         triggers: u64,
         /// Shortest value, in bytes, for which [`TRIGGER_ALWAYS`] among them counts.
         min_len: u16,
-        /// 1 if any of the matchers has literals.
+        /// A [`scans`] number.
         scans: u8,
         /// Its own number.
         number: u16,

@@ -295,9 +295,14 @@ impl<'a> RuleSet<'a> {
         word >> (rule % 32) & 1 != 0
     }
 
-    /// The prefilter's tables, if there are any.
+    /// The prefilter's tables for values of requests, if there are any.
     pub(crate) fn scanner(&self) -> Option<Scanner<'a>> {
         Scanner::new(self.section(Section::Scan))
+    }
+
+    /// Those for values of responses.
+    pub(crate) fn scanner_for_responses(&self) -> Option<Scanner<'a>> {
+        Scanner::new(self.section(Section::ScanResponses))
     }
 
     /// Those for values of words.

@@ -85,7 +85,7 @@ pub(crate) struct Screen<'r> {
 struct Look<'l, 'r> {
     rules: &'l RuleSet<'r>,
     scanner: &'l Scanner<'r>,
-    slot: &'l Slot,
+    slot: &'r [u8; Slot::LEN],
     value: &'l [u8],
 }
 
@@ -95,11 +95,17 @@ impl<'r> Look<'_, 'r> {
         self.rules.section(Section::Nodes).as_chunks().0
     }
 
+    /// The slot's record, of which only what is used is read.
+    #[inline]
+    fn slot(&self) -> Slot {
+        Slot::read(self.slot)
+    }
+
     /// What must be in a value at a node for anything below it to match, in this slot.
     #[inline]
     fn wants(&self, node: usize) -> impl Fn() -> Wants {
         let wants: &[[u8; Wants::LEN]] = self.rules.section(Section::Wants).as_chunks().0;
-        let record = wants.get(self.slot.wants as usize + node).unwrap_or(&[0; Wants::LEN]);
+        let record = wants.get(self.slot().wants as usize + node).unwrap_or(&[0; Wants::LEN]);
         move || Wants::read(record)
     }
 }
@@ -176,14 +182,15 @@ impl<'r> Screen<'r> {
         &mut self,
         rules: &RuleSet<'r>,
         scanner: &Scanner<'r>,
-        slot: &Slot,
+        slot: &'r [u8; Slot::LEN],
         store: &mut Store<'r>,
         entry: u32,
         span: Span,
     ) {
         let value = store.bytes(span);
         let present = scanner.present(value);
-        let own = slot.pipelines & self.glance.unchanged(present);
+        let pipelines = Slot::read(slot).pipelines;
+        let own = pipelines & self.glance.unchanged(present);
         if self.variants.is_empty() {
             self.variants.push(Variant::default());
         }
@@ -192,14 +199,14 @@ impl<'r> Screen<'r> {
         (root.present, root.len, root.least, root.own) = (present, value.len(), value.len(), own);
         self.found.clear();
         let look = Look { rules, scanner, slot, value };
-        let count = if own == slot.pipelines { 1 } else { self.transform(&look, present) };
+        let count = if own == pipelines { 1 } else { self.transform(&look, present) };
         for number in 0..count {
             if self.variants[number].own != 0 {
                 self.find(&look, number);
             }
         }
         if !self.found.is_empty() {
-            self.file(rules, slot, store, entry, span);
+            self.file(rules, pipelines, store, entry, span);
         }
     }
 
@@ -232,17 +239,18 @@ impl<'r> Screen<'r> {
         let variant = &mut self.variants[number];
         variant.scanned = true;
         let bytes = if number == 0 { look.value } else { &variant.bytes };
-        variant.has_literals = look.slot.scans != 0
-            && bytes.len() > 1
-            && match &self.plain {
-                Some((scanner, signs)) if variant.present & signs == 0 => scanner.scan(bytes, hits),
+        variant.has_literals = bytes.len() > 1
+            && match (look.slot().scans, &self.plain) {
+                (scans::NOTHING, _) => false,
+                (scans::RESPONSE, _) => look.scanner.scan(bytes, hits),
+                (_, Some((scanner, signs))) if variant.present & signs == 0 => scanner.scan(bytes, hits),
                 _ => self.shared.scan(look.scanner, bytes, hits),
             };
     }
 
     fn collect(&mut self, look: &Look<'_, 'r>, number: usize, like: usize) {
         let Variant { present, len, least, own, .. } = self.variants[number];
-        let set = look.rules.matcher_set(look.slot.sets as usize, self.words);
+        let set = look.rules.matcher_set(look.slot().sets as usize, self.words);
         let hits = match self.variants[like].has_literals {
             true => self.hits.get(like * self.words..).unwrap_or(&[]),
             false => &[],
@@ -263,7 +271,7 @@ impl<'r> Screen<'r> {
             }
         }
         for word in 0..self.glance.silent_words() {
-            let mut silent = self.glance.silent(look.slot.number, word, present);
+            let mut silent = self.glance.silent(look.slot().number, word, present);
             while silent != 0 {
                 let number_of =
                     usize::from(self.glance.matcher(word * 64 + silent.trailing_zeros() as usize));
@@ -294,7 +302,8 @@ impl<'r> Screen<'r> {
                 first &= first - 1;
                 let Some(node) = look.nodes().get(at) else { break };
                 let node = || Node::read(node);
-                if node().below & look.slot.pipelines != 0 && look.value.len() >= usize::from(node().min_len)
+                if node().below & look.slot().pipelines != 0
+                    && look.value.len() >= usize::from(node().min_len)
                 {
                     let end = usize::from(node().next);
                     self.descend(look, at, end, &mut count);
@@ -321,7 +330,7 @@ impl<'r> Screen<'r> {
                 _ if at == first => 0,
                 _ => self.nodes.get(usize::from(node().parent)).copied().unwrap_or(0),
             };
-            let below = node().below & look.slot.pipelines;
+            let below = node().below & look.slot().pipelines;
             let above = &mut self.variants[usize::from(parent)];
             let seen = above.present | TRIGGER_ALWAYS;
             let wants = look.wants(at);
@@ -349,7 +358,7 @@ impl<'r> Screen<'r> {
             }
             let variant = &mut self.variants[usize::from(owner)];
             if wants().own_must & !variant.present == 0 && variant.len >= usize::from(node().own_min_len) {
-                variant.own |= node().own & look.slot.pipelines;
+                variant.own |= node().own & look.slot().pipelines;
             }
             at += 1;
         }
@@ -452,7 +461,7 @@ impl<'r> Screen<'r> {
 
     /// Files what was found, and wakes the rules that it concerns.
     #[inline(never)]
-    fn file(&mut self, rules: &RuleSet<'r>, slot: &Slot, store: &mut Store<'r>, entry: u32, span: Span) {
+    fn file(&mut self, rules: &RuleSet<'r>, pipelines: u64, store: &mut Store<'r>, entry: u32, span: Span) {
         let mut last = (0, span);
         for &(matcher, variant) in &self.found {
             if self.candidates.len() == MAX_CANDIDATES {
@@ -464,7 +473,7 @@ impl<'r> Screen<'r> {
                 let bytes = self.variants.get(usize::from(variant)).map_or(&[][..], |variant| &variant.bytes);
                 last = (variant, store.keep(bytes));
             }
-            let pipelines = self.variants.get(usize::from(variant)).map_or(slot.pipelines, |found| found.own);
+            let pipelines = self.variants.get(usize::from(variant)).map_or(pipelines, |found| found.own);
             let number = self.candidates.len() as u32;
             self.candidates.push(Candidate {
                 next: NONE,

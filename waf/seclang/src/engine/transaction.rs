@@ -58,7 +58,7 @@ pub struct Transaction<'r> {
     pub(super) settings: Settings,
     pub(super) services: Box<dyn Services + 'r>,
     pub(super) store: Store<'r>,
-    pub(super) scanner: Option<Scanner<'r>>,
+    pub(super) scanners: Scanners<'r>,
     pub(super) screen: Screen<'r>,
     pub(super) cache: Cache,
     /// An [`engine`] value.
@@ -129,10 +129,17 @@ pub struct Transaction<'r> {
     pub(super) work: [Vec<u8>; 2],
 }
 
+/// The scan's tables: of what rules look for in requests, and in responses.
+pub(super) struct Scanners<'r> {
+    request: Option<Scanner<'r>>,
+    response: Option<Scanner<'r>>,
+}
+
 /// What one transaction leaves to the next over the same ruleset: room, and what was worked out about the
 /// ruleset. Nothing of a message.
 pub(super) struct Memory<'r> {
     store: Store<'r>,
+    scanners: Scanners<'r>,
     screen: Screen<'r>,
     cache: Cache,
     matched_vars: Vec<MatchedVar<'r>>,
@@ -146,6 +153,7 @@ impl<'r> Memory<'r> {
     fn new(rules: &RuleSet<'r>, meta: &Meta) -> Self {
         Memory {
             store: Store::new(rules.count::<TextRecord>(Section::TxNames)),
+            scanners: Scanners { request: rules.scanner(), response: rules.scanner_for_responses() },
             screen: Screen::new(rules, meta),
             cache: Cache::default(),
             matched_vars: Vec::new(),
@@ -176,7 +184,7 @@ impl<'r> Transaction<'r> {
             settings,
             services,
             store: memory.store,
-            scanner: rules.scanner(),
+            scanners: memory.scanners,
             screen: memory.screen,
             cache: memory.cache,
             engine: meta.engine,
@@ -256,6 +264,7 @@ impl<'r> Transaction<'r> {
         clear(stack);
         Memory {
             store: self.store,
+            scanners: self.scanners,
             screen: self.screen,
             cache: self.cache,
             matched_vars: self.matched_vars,
@@ -286,15 +295,22 @@ impl<'r> Transaction<'r> {
         let Some(number) = self.store.add(variable, key, value) else { return };
         let slot = if info.keyed_count == 0 { info.slot } else { self.slot(&info, key) };
         if slot != NONE16 {
-            let slot: Slot = self.rules.record(Section::Slots, usize::from(slot));
-            if slot.waiting_count != 0 {
-                self.screen.wake(&self.rules, slot.waiting, slot.waiting_count);
+            let slots: &[[u8; Slot::LEN]] = self.rules.section(Section::Slots).as_chunks().0;
+            let Some(record) = slots.get(usize::from(slot)) else { return };
+            // Only what is used of the record is read.
+            let slot = || Slot::read(record);
+            if slot().waiting_count != 0 {
+                self.screen.wake(&self.rules, slot().waiting, slot().waiting_count);
             }
-            if slot.pipelines == 0 {
+            if slot().pipelines == 0 {
                 return;
             }
-            let Some(scanner) = &self.scanner else { return };
-            self.screen.look(&self.rules, scanner, &slot, &mut self.store, number, value);
+            let scanner = match slot().scans {
+                scans::RESPONSE => &self.scanners.response,
+                _ => &self.scanners.request,
+            };
+            let Some(scanner) = scanner else { return };
+            self.screen.look(&self.rules, scanner, record, &mut self.store, number, value);
         }
     }
 
@@ -305,8 +321,12 @@ impl<'r> Transaction<'r> {
         while low < high {
             let middle = low + (high - low) / 2;
             let slot: Slot = self.rules.record(Section::Slots, usize::from(middle));
-            let lower = key.iter().map(u8::to_ascii_lowercase);
-            match self.rules.text(slot.key).iter().copied().cmp(lower) {
+            // Most are told by the length.
+            let order = (slot.key.len as usize).cmp(&key.len()).then_with(|| {
+                let lower = key.iter().map(u8::to_ascii_lowercase);
+                self.rules.text(slot.key).iter().copied().cmp(lower)
+            });
+            match order {
                 core::cmp::Ordering::Equal => return middle,
                 core::cmp::Ordering::Less => low = middle + 1,
                 core::cmp::Ordering::Greater => high = middle,

@@ -63,6 +63,7 @@ pub(crate) const SECTION_LIST: [Section; SECTIONS] = [
     Section::Glance,
     Section::Wants,
     Section::ScanWords,
+    Section::ScanResponses,
 ];
 
 /// The blob without what only [`explain`](crate::seclang::explain) needs: for a module that a ruleset

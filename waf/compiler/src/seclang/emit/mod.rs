@@ -198,8 +198,13 @@ pub(super) fn emit(
     needs::note_literals(&mut list[..scanned_matchers]);
     let list = list;
     let words_beyond = [beyond()[1]];
-    let scan_words = words_tables(&list[..scanned_matchers])?;
+    let (of_requests, of_responses) = (slots.matchers(false), slots.matchers(true));
+    let scan_words = words_tables(&list[..scanned_matchers], &of_requests)?;
     let (scan, sets, hits) = scan_tables(&list, scanned_matchers, &uses, &pipelines, &behind)?;
+    let [scan_requests, scan_responses] = [&of_requests, &of_responses].map(|of| {
+        let tables = scan::build(&literals(&list[..scanned_matchers], of, |_| true), &[], &ordinary());
+        Ok(with_sets(tables.map_err(too_much)?.bytes, &sets))
+    });
 
     let mut pools = Pools {
         strings: Bytes::default(),
@@ -308,8 +313,9 @@ pub(super) fn emit(
     put(Section::Glance, glance);
     put(Section::Wants, wants.bytes);
     put(Section::MatcherSets, matcher_sets.bytes);
-    put(Section::Scan, scan.bytes);
+    put(Section::Scan, scan_requests?);
     put(Section::ScanWords, scan_words);
+    put(Section::ScanResponses, scan_responses?);
     put(Section::TxNames, records(&name_records));
     put(Section::TxInit, records(&init));
     put(Section::ResponseTypes, records(&types));
@@ -522,23 +528,45 @@ fn silent_needs(matcher: &matchers::Matcher) -> Vec<ByteSet> {
 /// Hits of each matcher's literals in ordinary values.
 type Hits = Vec<usize>;
 
-/// The tables for values of nothing but words: of matchers that can match one, with literals of words.
-fn words_tables(list: &[matchers::Matcher]) -> Result<Vec<u8>, Error> {
-    let [.., beyond] = beyond();
-    let sample: Vec<&[u8]> = crate::regex::benign().iter().copied().chain(scan::sample()).collect();
-    let is_plain = |text: &[u8]| !text.iter().any(|&byte| beyond.contains(byte));
+/// Values that are nothing unusual.
+fn ordinary() -> Vec<&'static [u8]> {
+    crate::regex::benign().iter().copied().chain(scan::sample()).collect()
+}
+
+/// The literals that `takes` of some of the matchers, each with the matchers that wait for it.
+fn literals(
+    list: &[matchers::Matcher],
+    of: &BTreeSet<usize>,
+    takes: impl Fn(&[u8]) -> bool,
+) -> Vec<(Vec<u8>, Vec<u16>)> {
     let mut literals: BTreeMap<&[u8], Vec<u16>> = BTreeMap::new();
-    for (number, matcher) in (0u16..).zip(list) {
-        if matcher.needs.iter().any(|need| !need.is_empty() && beyond.holds(need)) {
-            continue;
-        }
-        for literal in matcher.literals.iter().flatten().filter(|literal| is_plain(literal)) {
+    for (number, matcher) in (0u16..).zip(list).filter(|(number, _)| of.contains(&usize::from(*number))) {
+        for literal in matcher.literals.iter().flatten().filter(|literal| takes(literal)) {
             literals.entry(literal).or_default().push(number);
         }
     }
-    let literals: Vec<(Vec<u8>, Vec<u16>)> =
-        literals.into_iter().map(|(literal, matchers)| (literal.to_vec(), matchers)).collect();
-    Ok(scan::build(&literals, &[], &sample).map_err(too_much)?.bytes)
+    literals.into_iter().map(|(literal, matchers)| (literal.to_vec(), matchers)).collect()
+}
+
+/// The tables for values of requests that are nothing but words: of matchers that can match one, with
+/// literals of words.
+fn words_tables(list: &[matchers::Matcher], of: &BTreeSet<usize>) -> Result<Vec<u8>, Error> {
+    let [.., beyond] = beyond();
+    let is_plain = |text: &[u8]| !text.iter().any(|&byte| beyond.contains(byte));
+    let can = |number: &usize| {
+        let needs = list.get(*number).map_or(&[][..], |matcher| &matcher.needs);
+        !needs.iter().any(|need| !need.is_empty() && beyond.holds(need))
+    };
+    let of = of.iter().copied().filter(can).collect();
+    Ok(scan::build(&literals(list, &of, is_plain), &[], &ordinary()).map_err(too_much)?.bytes)
+}
+
+/// Puts byte sets into tables that were built without: they are right behind the header.
+fn with_sets(mut tables: Vec<u8>, sets: &ByteSets) -> Vec<u8> {
+    for (place, bits) in tables[HEADER..].chunks_exact_mut(u64::LEN).zip(sets.present()) {
+        place.copy_from_slice(&bits.to_le_bytes());
+    }
+    tables
 }
 
 fn too_much(error: scan::Error) -> Error {
@@ -550,6 +578,7 @@ fn too_much(error: scan::Error) -> Error {
     }
 }
 
+/// Tables of all literals, by whose hits the byte sets are chosen, and both of these.
 fn scan_tables(
     list: &[matchers::Matcher],
     scanned: usize,
@@ -557,16 +586,9 @@ fn scan_tables(
     pipelines: &Pipelines,
     behind: &[BTreeSet<usize>],
 ) -> Result<(scan::ScanTables, ByteSets, Hits), Error> {
-    let sample: Vec<&[u8]> = crate::regex::benign().iter().copied().chain(scan::sample()).collect();
-    let mut literals: BTreeMap<&[u8], Vec<u16>> = BTreeMap::new();
-    for (number, matcher) in (0u16..).zip(list.iter().take(scanned)) {
-        for literal in matcher.literals.iter().flatten() {
-            literals.entry(literal).or_default().push(number);
-        }
-    }
-    let literals: Vec<(Vec<u8>, Vec<u16>)> =
-        literals.into_iter().map(|(literal, matchers)| (literal.to_vec(), matchers)).collect();
-    let mut tables = scan::build(&literals, &[], &sample).map_err(too_much)?;
+    let sample = ordinary();
+    let all = (0..scanned).collect();
+    let tables = scan::build(&literals(&list[..scanned], &all, |_| true), &[], &sample).map_err(too_much)?;
     // What the tables find in ordinary values decides which byte sets are worth a bit.
     let words = sample.len().div_ceil(64);
     let mut hits = vec![vec![0u64; words]; list.len()];
@@ -596,10 +618,6 @@ fn scan_tables(
         hits,
         &sample,
     );
-    // The sets are found by help of the tables, and stand in them: right behind the header.
-    for (place, bits) in tables.bytes[HEADER..].chunks_exact_mut(u64::LEN).zip(sets.present()) {
-        place.copy_from_slice(&bits.to_le_bytes());
-    }
     Ok((tables, sets, counts))
 }
 

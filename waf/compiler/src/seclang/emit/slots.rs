@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use picket_seclang::Variable;
-use picket_seclang::format::{NONE16, Slot, Use, VariableInfo};
+use picket_seclang::format::{NONE16, Slot, Use, VariableInfo, scans};
 
 use super::super::error::{Error, fit};
 use super::super::syntax::{Selector, Target, TargetMode};
@@ -33,6 +33,20 @@ pub(super) fn stored(variable: Variable) -> &'static [Variable] {
         Variable::ArgsNames => &[Variable::ArgsGetNames, Variable::ArgsPostNames],
         other => ALL.get(other as usize..=other as usize).unwrap_or(&[]),
     }
+}
+
+/// Whether values of a stored variable are parts of a response.
+fn is_of_response(variable: Variable) -> bool {
+    matches!(
+        variable,
+        Variable::ResponseStatus
+            | Variable::ResponseProtocol
+            | Variable::ResponseHeaders
+            | Variable::ResponseHeadersNames
+            | Variable::ResponseContentType
+            | Variable::ResponseBody
+            | Variable::StatusLine
+    )
 }
 
 impl Slots {
@@ -89,6 +103,15 @@ impl Slots {
         behind
     }
 
+    /// The matchers that look at values of requests, or of responses.
+    pub fn matchers(&self, of_responses: bool) -> BTreeSet<usize> {
+        let keyed =
+            self.keyed.iter().flat_map(|(variable, slots)| slots.values().map(move |of| (variable, of)));
+        let all = self.general.iter().chain(keyed);
+        let of = all.filter(|(variable, _)| is_of_response(**variable) == of_responses);
+        of.flat_map(|(_, watchers)| watchers.behind.values().flatten().copied()).collect()
+    }
+
     /// The records of variables and slots.
     pub fn emit(
         self,
@@ -108,12 +131,14 @@ impl Slots {
             let general = self.general.get(variable).unwrap_or(&none);
             if !general.behind.is_empty() || !general.waiting.is_empty() {
                 info.slot = fit("slots", slots.len(), usize::from(NONE16) - 1)?;
-                let record = slot(&[], general, triggers, has_literals, strings, sets, uses)?;
+                let record = slot(*variable, &[], general, triggers, has_literals, strings, sets, uses)?;
                 slots.push(Slot { number: info.slot, wants: wants(general)?, ..record });
             }
             if let Some(keyed) = self.keyed.get(variable) {
                 info.keyed = fit("slots", slots.len(), usize::from(NONE16) - 1)?;
                 info.keyed_count = fit("slots of a variable", keyed.len(), usize::from(u16::MAX))?;
+                let mut keyed: Vec<_> = keyed.iter().collect();
+                keyed.sort_by_key(|(key, _)| (key.len(), *key));
                 for (key, watchers) in keyed {
                     let mut all = general.clone();
                     for (pipeline, matchers) in &watchers.behind {
@@ -121,7 +146,7 @@ impl Slots {
                     }
                     all.waiting.extend(&watchers.waiting);
                     let number = fit("slots", slots.len(), usize::from(NONE16) - 1)?;
-                    let record = slot(key, &all, triggers, has_literals, strings, sets, uses)?;
+                    let record = slot(*variable, key, &all, triggers, has_literals, strings, sets, uses)?;
                     slots.push(Slot { number, wants: wants(&all)?, ..record });
                 }
             }
@@ -132,6 +157,7 @@ impl Slots {
 }
 
 fn slot(
+    variable: Variable,
     key: &[u8],
     watchers: &Watchers,
     triggers: &[Triggers],
@@ -143,7 +169,11 @@ fn slot(
     let behind = &watchers.behind;
     let of = || behind.keys().filter_map(|&pipeline| triggers.get(pipeline));
     let any: BTreeSet<usize> = behind.values().flatten().copied().collect();
-    let scans = u8::from(any.iter().any(|&matcher| has_literals(matcher)));
+    let scans = match any.iter().any(|&matcher| has_literals(matcher)) {
+        false => scans::NOTHING,
+        true if is_of_response(variable) => scans::RESPONSE,
+        true => scans::REQUEST,
+    };
     let waiting = fit("uses", uses.len(), u32::MAX as usize)?;
     for &rule in &watchers.waiting {
         uses.push(Use { rule: fit("rules", rule, usize::from(u16::MAX))? });

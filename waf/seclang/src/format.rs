@@ -110,6 +110,19 @@ pub enum Section {
 /// Number of sections.
 pub const SECTIONS: usize = 25;
 
+/// What the literals of matchers hold that a transformation may make of other bytes than a change of case
+/// does.
+pub mod holds {
+    /// A blank.
+    pub const BLANK: u8 = 1;
+    /// A slash that is not the first byte.
+    pub const SLASH: u8 = 2;
+    /// An opening parenthesis that is not the first byte.
+    pub const PARENTHESIS: u8 = 4;
+    /// Anything.
+    pub const ALL: u8 = 7;
+}
+
 /// Which tables have the literals of a slot's matchers.
 pub mod scans {
     /// None of the matchers has literals.
@@ -692,6 +705,8 @@ record! {
         unless: u64,
         /// The first node behind those below.
         next: u16,
+        /// Triggers of all nodes below it together.
+        under: u64,
         /// 1 if nothing below can match behind the transformation without four bytes of ASCII in a row,
         /// of which those that white space is written with beyond ASCII are no part.
         text: u8,
@@ -706,6 +721,8 @@ record! {
         must: u64,
         /// The same of a value behind the transformation, and for the pipelines that end here.
         own_must: u64,
+        /// [`holds`] bits of the literals of all that is below.
+        holds: u8,
     }
 }
 

@@ -52,8 +52,10 @@ struct Variant {
     least: usize,
     /// The pipelines that end in it.
     own: u64,
-    /// The variant whose literals it has too: folding case changes none.
+    /// The variant whose literals it has too, and no other of those that hold nothing but `holds`: folding
+    /// case, for one, changes none.
     like: u16,
+    holds: u8,
     /// Whether its literals are in `hits`, and whether there are any.
     scanned: bool,
     has_literals: bool,
@@ -195,7 +197,7 @@ impl<'r> Screen<'r> {
             self.variants.push(Variant::default());
         }
         let root = &mut self.variants[0];
-        (root.made, root.scanned) = (true, false);
+        (root.made, root.scanned, root.holds) = (true, false, holds::ALL);
         (root.present, root.len, root.least, root.own) = (present, value.len(), value.len(), own);
         self.found.clear();
         let look = Look { rules, scanner, slot, value };
@@ -304,6 +306,7 @@ impl<'r> Screen<'r> {
                 let node = || Node::read(node);
                 if node().below & look.slot().pipelines != 0
                     && look.value.len() >= usize::from(node().min_len)
+                    && !self.is_folded_for_nothing(look, &node(), present)
                 {
                     let end = usize::from(node().next);
                     self.descend(look, at, end, &mut count);
@@ -311,6 +314,24 @@ impl<'r> Screen<'r> {
             }
         }
         count
+    }
+
+    /// Whether a node does nothing but fold the value's case, and nothing is to be found then: what has the
+    /// value's literals is told by those.
+    #[inline]
+    fn is_folded_for_nothing(&mut self, look: &Look<'_, 'r>, node: &Node, present: u64) -> bool {
+        let present = present | node.adds;
+        if node.transformation != Transformation::Lowercase as u8
+            || (present | TRIGGER_ALWAYS) & node.under != 0
+        {
+            return false;
+        }
+        if !self.variants[0].scanned {
+            self.scan(look, 0);
+        }
+        !self.variants[0].has_literals
+            && (0..self.glance.silent_words())
+                .all(|word| self.glance.silent(look.slot().number, word, present) == 0)
     }
 
     /// Gives the nodes from one on that is the first to change the value, and all below it, their
@@ -366,8 +387,8 @@ impl<'r> Screen<'r> {
 
     /// The variant that a node makes of its parent's; [`NONE16`] if nothing below it can match.
     #[inline(never)]
-    fn step(&mut self, look: &Look<'_, 'r>, at: usize, parent: u16, count: &mut usize) -> u16 {
-        let Some(node) = look.nodes().get(at) else { return parent };
+    fn step(&mut self, look: &Look<'_, 'r>, node_at: usize, parent: u16, count: &mut usize) -> u16 {
+        let Some(node) = look.nodes().get(node_at) else { return parent };
         let node = || Node::read(node);
         let Some(transformation) = Transformation::from_u8(node().transformation) else { return parent };
         let above = &self.variants[usize::from(parent)];
@@ -378,7 +399,7 @@ impl<'r> Screen<'r> {
             self.make(look, usize::from(parent));
         }
         let above = &self.variants[usize::from(parent)];
-        let (present, len, like) = (above.present, above.len, above.like);
+        let (present, len, like, above_holds) = (above.present, above.len, above.like, above.holds);
         if (present | TRIGGER_ALWAYS) & node().trigger == 0 || is_barred(&node(), present) {
             return parent;
         }
@@ -386,6 +407,7 @@ impl<'r> Screen<'r> {
         let number = *count;
         let same = |known: &Variant| known.parent == parent && known.transformation == node().transformation;
         if let Some(at) = self.variants.get(1..number).unwrap_or(&[]).iter().position(same) {
+            self.share_literals(at + 1, look.wants(node_at)().holds);
             return at as u16 + 1;
         }
         if transformation.is_idle(input) {
@@ -400,10 +422,12 @@ impl<'r> Screen<'r> {
         };
         if adds != u64::MAX {
             // What it can come to at most is known.
-            let like = if transformation.folds_case(input) { like } else { number as u16 };
+            let holds = look.wants(node_at)().holds;
+            let like = if transformation.adds_no_literal(input, holds) { like } else { number as u16 };
             let variant = self.place(number);
             (variant.made, variant.parent, variant.transformation) = (false, parent, node().transformation);
             (variant.present, variant.len, variant.like) = (present | adds, len, like);
+            variant.holds = if transformation.folds_case() { above_holds } else { holds & above_holds };
             variant.least = if transformation.keeps_length() { len } else { 0 };
         } else {
             if !transformation.apply(input, &mut self.output) {
@@ -414,12 +438,13 @@ impl<'r> Screen<'r> {
             }
             let known = self.variants.get(1..number).unwrap_or(&[]);
             if let Some(at) = known.iter().position(|known| known.made && known.bytes == self.output) {
+                self.share_literals(at + 1, look.wants(node_at)().holds);
                 return at as u16 + 1;
             }
             let mut output = core::mem::take(&mut self.output);
             let variant = self.place(number);
             core::mem::swap(&mut variant.bytes, &mut output);
-            (variant.made, variant.like) = (true, number as u16);
+            (variant.made, variant.like, variant.holds) = (true, number as u16, holds::ALL);
             (variant.parent, variant.transformation) = (parent, node().transformation);
             (variant.present, variant.len) = (look.scanner.present(&variant.bytes), variant.bytes.len());
             variant.least = variant.len;
@@ -427,6 +452,15 @@ impl<'r> Screen<'r> {
         }
         *count += 1;
         number as u16
+    }
+
+    /// Gives matchers whose literals hold `holds` a variant that is there for others.
+    fn share_literals(&mut self, number: usize, holds: u8) {
+        if let Some(variant) = self.variants.get_mut(number)
+            && holds & !variant.holds != 0
+        {
+            (variant.like, variant.holds) = (number as u16, holds::ALL);
+        }
     }
 
     fn place(&mut self, number: usize) -> &mut Variant {

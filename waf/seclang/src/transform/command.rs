@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use crate::format::holds;
+
 /// Quotes, carets and backslashes vanish; runs of blanks, `,` and `;` become one blank, none before
 /// `/` and `(`; letters become lower case.
 pub(super) fn line(input: &[u8], out: &mut Vec<u8>) {
@@ -64,12 +66,20 @@ const LOWER: [u8; 256] = {
     lower
 };
 
-/// Whether a value comes out in lower case and otherwise as it is.
-pub(super) fn only_folds(input: &[u8]) -> bool {
+/// See [`Transformation::adds_no_literal`](super::Transformation::adds_no_literal).
+pub(super) fn adds_no_literal(input: &[u8], holds: u8) -> bool {
+    let (blanks, slashes, parentheses) =
+        (holds & holds::BLANK != 0, holds & holds::SLASH != 0, holds & holds::PARENTHESIS != 0);
     let mut last = 0;
     input.iter().all(|&byte| {
         let kind = KINDS[usize::from(byte)];
         let before = core::mem::replace(&mut last, kind);
-        kind == 0 || kind == CLOSE && before != BLANK || byte == b' ' && before != BLANK
+        match kind {
+            0 => true,
+            // What was apart stands side by side.
+            GONE => false,
+            BLANK => !blanks || byte == b' ' && before != BLANK,
+            _ => before != BLANK || !(if byte == b'/' { slashes } else { parentheses }),
+        }
     })
 }

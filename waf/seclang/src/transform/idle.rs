@@ -2,6 +2,7 @@
 
 use super::{Transformation, base64, command};
 use crate::body::{find, find_control, find_two};
+use crate::format::holds;
 
 fn has(input: &[u8], byte: u8) -> bool {
     find(input, 0, byte).is_some()
@@ -46,12 +47,19 @@ impl Transformation {
         matches!(self, Self::Lowercase | Self::Uppercase | Self::ReplaceNulls)
     }
 
-    /// Whether the transformation changes letters' case in `input` and nothing else. `false` says
-    /// nothing.
-    pub(crate) fn folds_case(self, input: &[u8]) -> bool {
+    /// Whether the transformation changes letters' case and nothing else.
+    pub(crate) fn folds_case(self) -> bool {
+        matches!(self, Self::Lowercase | Self::Uppercase)
+    }
+
+    /// Whether each literal that the output has, in any case, is in `input` too, if what it may hold is
+    /// none but `holds`: [`holds`](crate::format::holds) bits. `false` says nothing.
+    pub(crate) fn adds_no_literal(self, input: &[u8], holds: u8) -> bool {
         match self {
             Self::Lowercase | Self::Uppercase => true,
-            Self::CmdLine => command::only_folds(input),
+            Self::CmdLine => command::adds_no_literal(input, holds),
+            // A blank is all that is written where there is but a plus.
+            Self::UrlDecode | Self::UrlDecodeUni => holds & holds::BLANK == 0 && !has(input, b'%'),
             _ => false,
         }
     }
@@ -73,4 +81,54 @@ fn has_reference(input: &[u8]) -> bool {
 
 fn keeps_path(input: &[u8]) -> bool {
     input.last() != Some(&b'.') && (!has(input, b'/') || !has_two(input, b"//") && !has_two(input, b"./"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    /// What the compiler notes of a literal.
+    fn held(literal: &[u8]) -> u8 {
+        let later = &literal[1..];
+        u8::from(literal.contains(&b' ')) * holds::BLANK
+            | u8::from(later.contains(&b'/')) * holds::SLASH
+            | u8::from(later.contains(&b'(')) * holds::PARENTHESIS
+    }
+
+    #[test]
+    fn literals_of_the_output_are_in_the_input_where_that_is_said() {
+        let alphabet = b"aaBb  ,;/(\t'\"+%x1.";
+        let mut state = 7u32;
+        let mut below = |limit: usize| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 16) as usize % limit
+        };
+        let (mut said, mut changed) = (0, 0);
+        let mut output = Vec::new();
+        for _ in 0..40_000 {
+            let input: Vec<u8> = (0..below(9)).map(|_| alphabet[below(alphabet.len())]).collect();
+            for &transformation in Transformation::ALL {
+                if !transformation.apply(&input, &mut output) {
+                    continue;
+                }
+                let folded = input.to_ascii_lowercase();
+                for len in 1..=4 {
+                    for literal in output.to_ascii_lowercase().windows(len) {
+                        if transformation.adds_no_literal(&input, held(literal)) {
+                            assert!(
+                                folded.windows(len).any(|part| part == literal),
+                                "{transformation:?} of {:?}: {:?}",
+                                input.escape_ascii(),
+                                literal.escape_ascii()
+                            );
+                            said += 1;
+                            changed += usize::from(!output.eq_ignore_ascii_case(&input));
+                        }
+                    }
+                }
+            }
+        }
+        assert!(said > changed && changed > 1000, "{said} {changed}");
+    }
 }

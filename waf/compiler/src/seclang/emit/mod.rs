@@ -239,7 +239,8 @@ pub(super) fn emit(
             let behind = watchers.behind.iter().map(|(&pipeline, matchers)| {
                 let list_of = pipelines.lists().nth(pipeline).unwrap_or(&[]);
                 let matchers = matchers.iter().map(|&number| &list[number]);
-                (pipeline, Asked::of(list_of, matchers, &sets).must)
+                let asked = Asked::of(list_of, matchers, &sets);
+                (pipeline, asked.must, asked.holds)
             });
             Ok(wants.add("wants", &tree.wants(behind, &sets))?.0)
         },

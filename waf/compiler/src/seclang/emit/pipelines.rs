@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use picket_seclang::format::{MAX_PIPELINES, NONE16, Node, Pipeline, Record, TRIGGER_ALWAYS, Wants};
+use picket_seclang::format::{MAX_PIPELINES, NONE16, Node, Pipeline, Record, TRIGGER_ALWAYS, Wants, holds};
 use picket_seclang::transform::Transformation;
 
 use super::super::error::{Error, fit};
@@ -121,7 +121,7 @@ impl Pipelines {
             pipeline.node = order.places[usize::from(pipeline.node)];
         }
         let mut tree = Tree { nodes: order.nodes, pipelines, triggers, must: Vec::new() };
-        let all = wants.iter().enumerate().map(|(pipeline, wants)| (pipeline, wants.must));
+        let all = wants.iter().enumerate().map(|(pipeline, wants)| (pipeline, wants.must, wants.holds));
         tree.must = tree.wants(all, sets).iter().map(|wants| wants.must).collect();
         Ok(tree)
     }
@@ -134,6 +134,8 @@ pub(super) struct Asked {
     min_len: u16,
     /// Whether each needs four bytes of ASCII in a row that no comment can turn into.
     text: bool,
+    /// [`holds`] bits of their literals.
+    pub holds: u8,
 }
 
 impl Asked {
@@ -143,12 +145,23 @@ impl Asked {
         matchers: impl Iterator<Item = &'m Matcher>,
         sets: &ByteSets,
     ) -> Self {
-        matchers.fold(Asked { must: u64::MAX, min_len: u16::MAX, text: true }, |wants, matcher| Asked {
+        let none = Asked { must: u64::MAX, min_len: u16::MAX, text: true, holds: 0 };
+        matchers.fold(none, |wants, matcher| Asked {
             must: wants.must & sets.needs(&needs_behind(list, matcher)),
             min_len: wants.min_len.min(u16::try_from(matcher.min_len).unwrap_or(u16::MAX)),
             text: wants.text && needs_text(matcher),
+            holds: matcher.literals.iter().flatten().fold(wants.holds, |bits, literal| bits | held(literal)),
         })
     }
+}
+
+/// The [`holds`] bits of a literal.
+fn held(literal: &[u8]) -> u8 {
+    let bit = |bit: u8, holds: bool| if holds { bit } else { 0 };
+    let later = literal.get(1..).unwrap_or(&[]);
+    bit(holds::BLANK, literal.contains(&b' '))
+        | bit(holds::SLASH, later.contains(&b'/'))
+        | bit(holds::PARENTHESIS, later.contains(&b'('))
 }
 
 /// Whether a value that matches has four bytes of ASCII in a row, none of them a blank.
@@ -382,6 +395,7 @@ fn preorder(nodes: &[Node]) -> Preorder {
         if number != 0 {
             let parent = &mut order.nodes[parent];
             parent.triggers |= triggers;
+            parent.under |= triggers;
             parent.next = parent.next.max(next);
         }
     }
@@ -399,18 +413,21 @@ pub(super) struct Tree {
 
 impl Tree {
     /// What a value must have at each node, by what it must have behind pipelines.
-    pub fn wants(&self, behind: impl Iterator<Item = (usize, u64)>, sets: &ByteSets) -> Vec<Wants> {
-        let mut wants = vec![Wants { must: u64::MAX, own_must: u64::MAX }; self.nodes.len()];
-        for (pipeline, must) in behind {
+    pub fn wants(&self, behind: impl Iterator<Item = (usize, u64, u8)>, sets: &ByteSets) -> Vec<Wants> {
+        let mut wants = vec![Wants { must: u64::MAX, own_must: u64::MAX, holds: 0 }; self.nodes.len()];
+        for (pipeline, must, holds) in behind {
             let Some(end) = self.pipelines.get(pipeline) else { continue };
             let end = &mut wants[usize::from(end.node)];
             (end.must, end.own_must) = (end.must & must, end.own_must & must);
+            end.holds |= holds;
         }
         // Parents stand before their children.
         for (number, node) in self.nodes.iter().enumerate().skip(1).rev() {
             wants[number].must &= Through::of(Transformation::from_u8(node.transformation)).kept(sets);
-            let must = wants[number].must;
-            wants[usize::from(node.parent)].must &= must;
+            let Wants { must, holds, .. } = wants[number];
+            let parent = &mut wants[usize::from(node.parent)];
+            parent.must &= must;
+            parent.holds |= holds;
         }
         wants
     }

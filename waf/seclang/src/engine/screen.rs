@@ -330,8 +330,19 @@ impl<'r> Screen<'r> {
             self.scan(look, 0);
         }
         !self.variants[0].has_literals
-            && (0..self.glance.silent_words())
-                .all(|word| self.glance.silent(look.slot().number, word, present) == 0)
+            && (0..self.glance.silent_words()).all(|word| {
+                let mut silent = self.glance.silent(look.slot().number, word, present);
+                while silent != 0 {
+                    let number = self.glance.matcher(word * 64 + silent.trailing_zeros() as usize);
+                    silent &= silent - 1;
+                    let matcher = look.rules.matcher(usize::from(number));
+                    let lengths = usize::from(matcher.min_len)..=matcher.longest();
+                    if matcher.behind & node.below != 0 && lengths.contains(&look.value.len()) {
+                        return false;
+                    }
+                }
+                true
+            })
     }
 
     /// Gives the nodes from one on that is the first to change the value, and all below it, their

@@ -393,6 +393,8 @@ fn preorder(nodes: &[Node]) -> Preorder {
         node.next = node.next.max(number as u16 + 1);
         let (triggers, next, parent) = (node.triggers, node.next, usize::from(node.parent));
         if number != 0 {
+            // What only unscanned pipelines have is on nobody's way.
+            let triggers = if node.below == 0 { 0 } else { triggers };
             let parent = &mut order.nodes[parent];
             parent.triggers |= triggers;
             parent.under |= triggers;

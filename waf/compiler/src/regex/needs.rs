@@ -86,12 +86,13 @@ pub(super) fn required(hir: &Hir, sample: &Sample<'_>) -> Vec<ByteSet> {
     sets
 }
 
-/// The bytes that prose has not, and those that words have not, the fewest first. A pattern may ask for one
+/// The bytes that prose has not, those that words have not, and with the underscore, the fewest first. A pattern may ask for one
 /// of many bytes: that it asks for any of these is what it has in common with others.
-pub(crate) fn beyond() -> [ByteSet; 2] {
+pub(crate) fn beyond() -> [ByteSet; 3] {
     let words = ByteSet::word().union(&b" -".iter().copied().collect());
     let prose = words.union(&b".,:/+@!?".iter().copied().collect());
-    [prose, words].map(|set| ByteSet(set.0.map(|bits| !bits)))
+    let text = (0..=255).filter(|&byte| words.contains(byte) && byte != b'_').collect();
+    [prose, words, text].map(|set| ByteSet(set.0.map(|bits| !bits)))
 }
 
 /// Orders sets by what they tell, and drops those that add nothing.
@@ -198,6 +199,7 @@ mod tests {
         let needs = |pattern: &str| requirements(pattern, &Options::default()).unwrap().needs;
         assert!(needs(r"eval\s*\(|new[ ]?\{").contains(&beyond[0]));
         assert!(needs(r"[a-z]+[.(]").contains(&beyond[1]));
+        assert!(needs(r"_x|[.(]y").contains(&beyond[2]));
         assert!(!needs(r"[a-z]+[.( ]x").iter().any(|need| beyond.contains(need)));
     }
 

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{hex, pair, quad};
+use crate::body::find;
 
 /// What [`encode`] changes: all but letters, digits and `*`.
 pub(super) const ENCODED: [u64; 4] = {
@@ -43,6 +44,20 @@ pub(super) fn decode(input: &[u8], start: usize, unicode: bool, out: &mut Vec<u8
         out.push(byte);
         at += len;
     }
+}
+
+/// Whether an escape may be decoded: two digits, or what looks like `%u`, are behind a percent sign.
+pub(super) fn has_escape(input: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(found) = find(input, at, b'%') {
+        at = found + 1;
+        match input.get(at..) {
+            Some([b'u' | b'U', ..]) => return true,
+            Some([high, low, ..]) if pair(*high, *low).is_some() => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Letters, digits and `*` are kept, a blank becomes `+`, all else `%hh`.

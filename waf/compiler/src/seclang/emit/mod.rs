@@ -552,7 +552,7 @@ fn literals(
 /// The tables for values of requests that are nothing but words: of matchers that can match one, with
 /// literals of words.
 fn words_tables(list: &[matchers::Matcher], of: &BTreeSet<usize>) -> Result<Vec<u8>, Error> {
-    let [.., beyond] = beyond();
+    let [_, beyond, _] = beyond();
     let is_plain = |text: &[u8]| !text.iter().any(|&byte| beyond.contains(byte));
     let can = |number: &usize| {
         let needs = list.get(*number).map_or(&[][..], |matcher| &matcher.needs);

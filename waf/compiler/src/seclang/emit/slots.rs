@@ -127,11 +127,16 @@ impl Slots {
         for variable in Variable::ALL {
             let info = &mut infos[*variable as usize];
             info.used = u8::from(self.named.contains(variable));
+            let scans = |any: &BTreeSet<usize>| match any.iter().any(|&matcher| has_literals(matcher)) {
+                false => scans::NOTHING,
+                true if is_of_response(*variable) => scans::RESPONSE,
+                true => scans::REQUEST,
+            };
             let none = Watchers::default();
             let general = self.general.get(variable).unwrap_or(&none);
             if !general.behind.is_empty() || !general.waiting.is_empty() {
                 info.slot = fit("slots", slots.len(), usize::from(NONE16) - 1)?;
-                let record = slot(*variable, &[], general, triggers, has_literals, strings, sets, uses)?;
+                let record = slot(&[], general, triggers, &scans, strings, sets, uses)?;
                 slots.push(Slot { number: info.slot, wants: wants(general)?, ..record });
             }
             if let Some(keyed) = self.keyed.get(variable) {
@@ -146,7 +151,7 @@ impl Slots {
                     }
                     all.waiting.extend(&watchers.waiting);
                     let number = fit("slots", slots.len(), usize::from(NONE16) - 1)?;
-                    let record = slot(*variable, key, &all, triggers, has_literals, strings, sets, uses)?;
+                    let record = slot(key, &all, triggers, &scans, strings, sets, uses)?;
                     slots.push(Slot { number, wants: wants(&all)?, ..record });
                 }
             }
@@ -157,11 +162,10 @@ impl Slots {
 }
 
 fn slot(
-    variable: Variable,
     key: &[u8],
     watchers: &Watchers,
     triggers: &[Triggers],
-    has_literals: &dyn Fn(usize) -> bool,
+    scans: &dyn Fn(&BTreeSet<usize>) -> u8,
     strings: &mut Bytes,
     sets: &mut BitSets,
     uses: &mut Vec<Use>,
@@ -169,11 +173,6 @@ fn slot(
     let behind = &watchers.behind;
     let of = || behind.keys().filter_map(|&pipeline| triggers.get(pipeline));
     let any: BTreeSet<usize> = behind.values().flatten().copied().collect();
-    let scans = match any.iter().any(|&matcher| has_literals(matcher)) {
-        false => scans::NOTHING,
-        true if is_of_response(variable) => scans::RESPONSE,
-        true => scans::REQUEST,
-    };
     let waiting = fit("uses", uses.len(), u32::MAX as usize)?;
     for &rule in &watchers.waiting {
         uses.push(Use { rule: fit("rules", rule, usize::from(u16::MAX))? });
@@ -184,7 +183,7 @@ fn slot(
         sets: sets.add([any.iter().copied()])?,
         triggers: of().fold(0, |bits, triggers| bits | triggers.sets),
         min_len: of().filter_map(|triggers| triggers.always_from).min().unwrap_or(0),
-        scans,
+        scans: scans(&any),
         waiting,
         waiting_count: fit("rules that wait for a value", watchers.waiting.len(), usize::from(u16::MAX))?,
         ..Slot::default()

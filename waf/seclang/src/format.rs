@@ -105,10 +105,13 @@ pub enum Section {
     ScanWords = 23,
     /// The scan's tables for values of responses.
     ScanResponses = 24,
+    /// [`TxUse`]s: for each variable in TX, by its number, the rules that wait for another value of it. May
+    /// end before the last.
+    TxUses = 25,
 }
 
 /// Number of sections.
-pub const SECTIONS: usize = 25;
+pub const SECTIONS: usize = 26;
 
 /// What the literals of matchers hold that a transformation may make of other bytes than a change of case
 /// does.
@@ -171,6 +174,7 @@ const fn layout() -> u16 {
         VariableInfo::LEN,
         Slot::LEN,
         TxInit::LEN,
+        TxUse::LEN,
     ];
     let mut mixed = 0x811c_9dc5_u32;
     let mut at = 0;
@@ -776,6 +780,16 @@ record! {
         waiting: u32,
         /// How many.
         waiting_count: u16,
+    }
+}
+
+record! {
+    /// Rules that run only where a variable in TX has been set.
+    TxUse {
+        /// The first [`Use`].
+        first: u32,
+        /// How many.
+        count: u16,
     }
 }
 

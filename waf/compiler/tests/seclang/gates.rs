@@ -247,3 +247,47 @@ fn no_request_can_tell() {
     }
     assert!(after * 2 < before, "{before} rules, {after} run always: too many to mean anything");
 }
+
+#[test]
+fn scores_that_nothing_was_added_to_are_not_summed_up() {
+    let text = r#"
+SecAction "id:1,phase:1,pass,nolog,setvar:tx.a=0,setvar:tx.b=0,setvar:tx.sum=0,setvar:tx.word=x"
+SecRule ARGS:x "@streq 1" "id:2,phase:1,pass,log,setvar:tx.a=+5"
+SecAction "id:3,phase:1,pass,nolog,setvar:tx.sum=+%{tx.a}"
+SecRule ARGS:y "@rx ^(a|sum|word)$" "id:4,phase:2,pass,log,capture,setvar:tx.%{tx.1}=+4"
+SecAction "id:5,phase:2,pass,nolog,setvar:tx.sum=0"
+SecAction "id:6,phase:2,pass,nolog,setvar:tx.sum=+%{tx.a},setvar:tx.sum=+%{tx.b}"
+SecRule TX:sum "@ge 5" "id:7,phase:2,pass,log,msg:'%{tx.sum} %{tx.word}'"
+SecRule TX:sum|TX:none "@gt 6" "id:8,phase:2,pass,log,chain"
+    SecRule REQUEST_METHOD "@streq GET" "setvar:tx.b=+1"
+SecRule ARGS:z "@streq 1" "id:9,phase:2,pass,log,setvar:!tx.sum"
+SecRule TX:b "@eq 1" "id:10,phase:2,pass,log"
+SecRule ARGS:z "@streq 2" "id:11,phase:3,pass,log,setvar:tx.sum=-9"
+SecRule TX:sum "!@ge -8" "id:12,phase:4,pass,log"
+"#;
+    assert!(always(text).is_empty());
+    let logged = |query: &str| same(text, "GET", &format!("/?{query}"), &[], "").logged();
+    assert!(logged("q=1").is_empty());
+    assert_eq!(logged("x=1"), [2, 7]);
+    assert_eq!(logged("y=a"), [4]);
+    assert_eq!(logged("x=1&y=a"), [2, 4, 7, 8, 10]);
+    assert_eq!(logged("x=1&y=sum"), [2, 4, 7]);
+    assert_eq!(logged("z=2"), [11, 12]);
+    for query in ["x=1&y=word", "x=1&z=1", "y=sum&z=2", "x=1&x=1&y=b&z=1&z=2", "x=1&x=1&y=none"] {
+        logged(query);
+    }
+    // What is true at the beginning, what is told, and what may be a capture waits for nothing.
+    let text = r#"
+SecAction "id:1,phase:1,pass,nolog,setvar:tx.a=0,setvar:tx.sum=0,setvar:tx.text=007"
+SecRule ARGS:x "@streq 1" "id:2,phase:1,pass,log,setvar:tx.a=+5,setvar:tx.sum=+1,setvar:tx.text=+1"
+SecRule TX:sum "@lt 1" "id:3,phase:2,pass,log"
+SecAction "id:4,phase:2,pass,log,setvar:tx.sum=+%{tx.a}"
+SecRule TX:1 "@gt 5" "id:5,phase:2,pass,log"
+SecAction "id:6,phase:2,pass,nolog,setvar:tx.text=+%{tx.a}"
+SecRule TX:sum "@lt 1" "id:7,phase:2,pass,log"
+"#;
+    assert_eq!(always(text), [3, 4, 5, 6, 7]);
+    for query in ["q=1", "x=1"] {
+        same(text, "GET", &format!("/?{query}"), &[], "");
+    }
+}

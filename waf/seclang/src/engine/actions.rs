@@ -66,22 +66,31 @@ impl<'r> Transaction<'r> {
             }
         };
         if in_slot {
-            if let Some(place) = self.store.tx.get_mut(usize::from(action.slot)) {
-                *place = value;
-            }
+            self.set_tx(usize::from(action.slot), value);
             return;
         }
         if collection == Variable::Tx
             && action.slot != MADE_UP16
             && let Some(slot) = self.tx_slot(name)
         {
-            self.store.tx[slot] = value;
+            self.set_tx(slot, value);
             return;
         }
         if collection.is_persistent() && !self.touch_collection(collection) {
             return;
         }
         self.store.set_named(collection, name, value);
+    }
+
+    /// Sets a variable in TX by its number, and wakes the rules that wait for that.
+    fn set_tx(&mut self, slot: usize, value: Value<'r>) {
+        if let Some(place) = self.store.tx.get_mut(slot) {
+            *place = value;
+        }
+        let TxUse { first, count } = self.rules.record(Section::TxUses, slot);
+        if count != 0 {
+            self.screen.wake(&self.rules, first, count);
+        }
     }
 
     fn variable(&self, collection: Variable, slot: u16, name: &[u8]) -> Value<'r> {

@@ -64,6 +64,7 @@ pub(crate) const SECTION_LIST: [Section; SECTIONS] = [
     Section::Wants,
     Section::ScanWords,
     Section::ScanResponses,
+    Section::TxUses,
 ];
 
 /// The blob without what only [`explain`](crate::seclang::explain) needs: for a module that a ruleset

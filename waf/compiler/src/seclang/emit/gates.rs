@@ -46,6 +46,8 @@ pub(super) enum Gate {
     Value(usize),
     /// A request with a body.
     Body,
+    /// Another value of one of these variables in TX than a transaction begins with.
+    Changed(Vec<Vec<u8>>),
 }
 
 impl Gate {
@@ -54,7 +56,7 @@ impl Gate {
         match self {
             Gate::Head => Some(0),
             Gate::Link(link) | Gate::Words(link, _) => Some(*link),
-            Gate::Always | Gate::Value(_) | Gate::Body => None,
+            Gate::Always | Gate::Value(_) | Gate::Body | Gate::Changed(_) => None,
         }
     }
 }
@@ -194,7 +196,7 @@ fn rank(gate: &Gate, rule: &Rule, plans: &[Plan], matchers: &Matchers) -> u8 {
             true => 2,
             false => 3,
         },
-        Gate::Always => u8::MAX,
+        Gate::Changed(_) | Gate::Always => u8::MAX,
     }
 }
 
@@ -216,6 +218,7 @@ pub(super) fn choose(
     plans: &[Plan],
     matchers: &mut Matchers,
     leftovers: &Leftovers,
+    init: &[(Vec<u8>, Vec<u8>)],
 ) -> (Gate, bool) {
     let mut gates = Vec::new();
     let mut leaves = false;
@@ -257,7 +260,8 @@ pub(super) fn choose(
         return (Gate::Head, false);
     }
     // The first of the best.
-    gates.into_iter().min_by_key(|(gate, _)| rank(gate)).unwrap_or((Gate::Always, false))
+    let best = gates.into_iter().min_by_key(|(gate, _)| rank(gate));
+    best.unwrap_or_else(|| (changed(rule, plans, init).map_or(Gate::Always, Gate::Changed), false))
 }
 
 /// Whether what the link matches is the same in a later phase.
@@ -288,18 +292,79 @@ fn is_steady(rule: &Rule, link: &Link) -> bool {
 
 /// Whether the link's condition is false of the number 0.
 fn fails_for_zero(link: &Link, plan: &Plan) -> bool {
+    fails_for(link, plan, 0)
+}
+
+/// Whether the link's condition is false of a number.
+fn fails_for(link: &Link, plan: &Plan, number: i64) -> bool {
     let Some(operator) = &link.operator else { return false };
     let Some(argument) = operator.argument.as_literal() else { return false };
     let argument = parse_number(argument);
     let holds = match operator.kind {
-        OperatorKind::Eq => 0 == argument,
-        OperatorKind::Ge => 0 >= argument,
-        OperatorKind::Gt => 0 > argument,
-        OperatorKind::Le => 0 <= argument,
-        OperatorKind::Lt => 0 < argument,
+        OperatorKind::Eq => number == argument,
+        OperatorKind::Ge => number >= argument,
+        OperatorKind::Gt => number > argument,
+        OperatorKind::Le => number <= argument,
+        OperatorKind::Lt => number < argument,
         _ => return false,
     };
     plan.list.is_empty() && holds == operator.negated
+}
+
+/// The variables in TX of which one must have another value than at the beginning for the rule to do
+/// anything: it compares them with a number, or adds to a score what nothing has been added to.
+fn changed(rule: &Rule, plans: &[Plan], init: &[(Vec<u8>, Vec<u8>)]) -> Option<Vec<Vec<u8>>> {
+    let value = |name: &[u8]| {
+        let is = |(known, _): &&(Vec<u8>, Vec<u8>)| known.eq_ignore_ascii_case(name);
+        init.iter().find(is).map(|(_, value)| value.as_slice())
+    };
+    // As the engine has it: a number that is written in another way is a text.
+    let number = |name: &[u8]| {
+        let number: i64 = std::str::from_utf8(value(name)?).ok()?.parse().ok()?;
+        (number.to_string().as_bytes() == value(name)?).then_some(number)
+    };
+    let (head, plan) = (rule.links.first()?, plans.first()?);
+    let mut names = BTreeSet::new();
+    if head.operator.is_some() {
+        for target in &head.targets {
+            let Selector::Key(key) = &target.selector else { return None };
+            // What is not there is not asked.
+            let fails =
+                value(key).is_none() || number(key).is_some_and(|number| fails_for(head, plan, number));
+            if target.variable != Variable::Tx || target.mode != TargetMode::Inspect || !fails {
+                return None;
+            }
+            names.insert(key.to_ascii_lowercase());
+        }
+    } else {
+        let silent = rule.links.len() == 1
+            && rule.disruption == Disruption::Pass
+            && !(rule.log || rule.audit_log || head.log || head.audit_log)
+            && head.severity.is_none()
+            && rule.skip == 0
+            && rule.skip_after.is_none();
+        for action in &head.actions {
+            let Action::SetVar { collection: Variable::Tx, name, operation } = action else { return None };
+            let name = name.as_literal().filter(|_| silent)?;
+            let by = match operation {
+                SetOperation::Set(text) if text.as_literal() == Some(value(name)?) => None,
+                SetOperation::Add(by) | SetOperation::Subtract(by) => match by.pieces.as_slice() {
+                    [Piece::Macro { variable: Variable::Tx, key: Some(key) }]
+                        if number(name).is_some() && number(key) == Some(0) =>
+                    {
+                        Some(key)
+                    }
+                    _ => return None,
+                },
+                _ => return None,
+            };
+            names.extend(by.map(|key| key.to_ascii_lowercase()));
+            names.insert(name.to_ascii_lowercase());
+        }
+    }
+    // Captures come and go unseen.
+    let is_plain = |name: &Vec<u8>| !is_capture(name);
+    (!names.is_empty() && names.iter().all(is_plain)).then(|| names.into_iter().collect())
 }
 
 /// Whether the link matches nothing where its targets have no value.

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use picket_seclang::Variable;
 use picket_seclang::format::{
-    MAX_PIPELINES, Matcher as MatcherRecord, NONE, Record, SECTIONS, Section, TextRecord, TxInit, Use,
+    MAX_PIPELINES, Matcher as MatcherRecord, NONE, Record, SECTIONS, Section, TextRecord, TxInit, TxUse, Use,
     is_stored,
 };
 use picket_seclang::scan::Scanner;
@@ -87,7 +87,9 @@ pub(super) fn emit(
         match plan(step, &mut matchers, &problems, &mut keys, options) {
             Ok(links) => {
                 let (gate, leaves) = match options.fold {
-                    true => gates::choose(program, &step.rule, &links, &mut matchers, &leftovers),
+                    true => {
+                        gates::choose(program, &step.rule, &links, &mut matchers, &leftovers, &folded.init)
+                    }
                     false if links[0].scans => (Gate::Head, false),
                     false => (Gate::Always, false),
                 };
@@ -152,6 +154,7 @@ pub(super) fn emit(
     let any_observes = planned.iter().any(|rule| rule.observes);
     let mut always = BTreeSet::new();
     let mut with_body = BTreeSet::new();
+    let mut changes: BTreeMap<&[u8], Vec<usize>> = BTreeMap::new();
     let mut tx_names: BTreeSet<Vec<u8>> = folded.init.iter().map(|(name, _)| name.clone()).collect();
     for (rule, place) in planned.iter().zip(&placed) {
         if let Some((at, matchers)) = rule.watched() {
@@ -164,7 +167,7 @@ pub(super) fn emit(
                 link.targets.iter().for_each(|target| slots.watch(target, &behind, number));
             }
         }
-        match rule.gate {
+        match &rule.gate {
             Gate::Always => {
                 always.insert(place.record);
             }
@@ -172,8 +175,13 @@ pub(super) fn emit(
                 with_body.insert(place.record);
             }
             Gate::Value(at) => {
-                let targets = &rule.step.rule.links[at].targets;
+                let targets = &rule.step.rule.links[*at].targets;
                 targets.iter().for_each(|target| slots.wake(target, place.record));
+            }
+            Gate::Changed(names) => {
+                for name in names {
+                    changes.entry(name.as_slice()).or_default().push(place.record);
+                }
             }
             Gate::Head | Gate::Link(_) | Gate::Words(..) => {}
         }
@@ -272,6 +280,7 @@ pub(super) fn emit(
             rule_records.push(pools.link(&rule.step.rule, link, number == 0, &place, &placed)?);
         }
     }
+    let tx_uses = tx_uses(&changes, &mut pools, &mut use_records)?;
     let matcher_records = matcher_records(&list, &uses, &behind, &sets, &mut pools, &mut use_records)?;
     let phases = phase_starts(&planned, &placed, records_count);
     let init = tx_init(folded, &mut pools)?;
@@ -318,6 +327,7 @@ pub(super) fn emit(
     put(Section::ScanWords, scan_words);
     put(Section::ScanResponses, scan_responses?);
     put(Section::TxNames, records(&name_records));
+    put(Section::TxUses, records(&tx_uses));
     put(Section::TxInit, records(&init));
     put(Section::ResponseTypes, records(&types));
     if options.sources {
@@ -349,7 +359,7 @@ pub(super) fn emit(
         targets: planned.iter().flat_map(|rule| &rule.step.rule.links).map(|link| link.targets.len()).sum(),
         always: count(&|gate| *gate == Gate::Always),
         scanned: count(&|gate| gate.watched().is_some()),
-        waiting: count(&|gate| matches!(gate, Gate::Value(_) | Gate::Body)),
+        waiting: count(&|gate| matches!(gate, Gate::Value(_) | Gate::Body | Gate::Changed(_))),
         phases: phase_rules,
         folded: folded.done,
         dead: folded.dead,
@@ -673,6 +683,27 @@ fn phase_starts(planned: &[Planned<'_>], placed: &[Placed<'_>], records: usize) 
         let first = planned.iter().zip(placed).find(|(rule, _)| rule.step.phase() > phase);
         u32::try_from(first.map_or(records, |(_, place)| place.record)).unwrap_or(u32::MAX)
     })
+}
+
+/// For each variable in TX, up to the last that any rule waits for, the rules that do.
+fn tx_uses(
+    changes: &BTreeMap<&[u8], Vec<usize>>,
+    pools: &mut Pools,
+    uses: &mut Vec<Use>,
+) -> Result<Vec<TxUse>, Error> {
+    let mut records = Vec::new();
+    for (name, rules) in changes {
+        let number = usize::from(pools.tx.number(name)?);
+        if records.len() <= number {
+            records.resize(number + 1, TxUse::default());
+        }
+        let first = fit("uses", uses.len(), u32::MAX as usize)?;
+        records[number] = TxUse { first, count: fit("rules that wait", rules.len(), usize::from(u16::MAX))? };
+        for &rule in rules {
+            uses.push(Use { rule: fit("rules", rule, usize::from(u16::MAX))? });
+        }
+    }
+    Ok(records)
 }
 
 fn tx_init(folded: &Folded, pools: &mut Pools) -> Result<Vec<TxInit>, Error> {

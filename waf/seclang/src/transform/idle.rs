@@ -91,9 +91,10 @@ mod tests {
     /// What the compiler notes of a literal.
     fn held(literal: &[u8]) -> u8 {
         let later = &literal[1..];
-        u8::from(literal.contains(&b' ')) * holds::BLANK
-            | u8::from(later.contains(&b'/')) * holds::SLASH
-            | u8::from(later.contains(&b'(')) * holds::PARENTHESIS
+        let bit = |bit: u8, held: bool| if held { bit } else { 0 };
+        bit(holds::BLANK, literal.contains(&b' '))
+            | bit(holds::SLASH, later.contains(&b'/'))
+            | bit(holds::PARENTHESIS, later.contains(&b'('))
     }
 
     #[test]

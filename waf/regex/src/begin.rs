@@ -27,15 +27,10 @@ pub(crate) enum Begin {
     Nowhere,
 }
 
-/// Looks for the place. `key` identifies the regex in the cache, `map` is the NFA's class map.
+/// Looks for the place. `key` identifies the regex in the cache.
 #[inline(never)]
-pub(crate) fn leftmost(
-    nfa: &Nfa<'_>,
-    key: u64,
-    cache: &mut Cache,
-    map: &[u8; 256],
-    haystack: &[u8],
-) -> Begin {
+pub(crate) fn leftmost(nfa: &Nfa<'_>, key: u64, cache: &mut Cache, haystack: &[u8]) -> Begin {
+    let map = nfa.class_map();
     if nfa.anchored {
         return Begin::At(0);
     }

@@ -18,22 +18,22 @@
 //! | 22 | 2 | entries of the NFA's lists |
 //! | 24 | 2 | class sets of the NFA |
 //! | 26 | 1 | classes of the NFA, less one |
-//! | 27 | 1 | runs of the NFA's class map, less one |
+//! | 27 | 1 | 0 |
 //! | 28 | … | with [`TABLE`]: class map of the table (256 bytes), the table |
-//! | | … | with [`NFA`]: runs, class sets, states, lists, cuts |
+//! | | … | with [`NFA`]: class map (256 bytes), class sets, states, lists, cuts |
 //!
 //! *Table*: rows of entries, a byte each ([`WIDE`]: two). A row has a column a class, and one more
 //! for the end of the haystack with [`END_COLUMN`]. A narrow entry is the number of a row, a wide one
 //! the offset of a row in entries; the three highest values are [`MATCH`], [`NO`] and [`MAYBE`].
 //!
-//! *Runs*: pairs of the last byte of a run and its class. *Class sets*: bit sets of whole bytes, bit
+//! *Class sets*: bit sets of whole bytes, bit
 //! `c` for class `c`; the first two are the classes of word bytes and of the line feed. *States*: 32
 //! bits: the successor in the low 16, an argument in the next 12, the operation in the high 4.
 //! *Lists*: successors in order of preference. *Cuts*: pairs of 16 bits `(s, e)`: while `s` is
 //! active, states above `s` up to `e` are of no consequence for whether there is a match.
 
 /// Version of the layout.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// Length of the header, in bytes.
 pub const HEADER: usize = 28;
 

@@ -180,7 +180,7 @@ pub(crate) fn is_match(nfa: &Nfa<'_>, key: u64, cache: &mut Cache, haystack: &[u
                 });
                 match entry {
                     Some(entry) => entry,
-                    None => return simulate(nfa, scratch, current, flags, &map, haystack),
+                    None => return simulate(nfa, scratch, current, flags, map, haystack),
                 }
             }
         },
@@ -226,7 +226,7 @@ pub(crate) fn is_match(nfa: &Nfa<'_>, key: u64, cache: &mut Cache, haystack: &[u
                         Some(next) => entry = next,
                         None => {
                             let rest = haystack.get(at + 1..).unwrap_or(&[]);
-                            return simulate(nfa, scratch, current, flags, &map, rest);
+                            return simulate(nfa, scratch, current, flags, map, rest);
                         }
                     }
                 }

@@ -88,7 +88,7 @@ impl Scratch {
 /// A view of an NFA's bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Nfa<'a> {
-    pub(crate) runs: &'a [[u8; 2]],
+    pub(crate) map: &'a [u8; 256],
     pub(crate) sets: &'a [u8],
     pub(crate) states: &'a [[u8; 4]],
     pub(crate) lists: &'a [[u8; 2]],
@@ -112,20 +112,9 @@ impl<'a> Nfa<'a> {
         self.classes
     }
 
-    /// The class of every byte.
-    pub fn class_map(&self) -> [u8; 256] {
-        let mut map = [0; 256];
-        let mut from = 0;
-        let highest = (self.classes - 1) as u8;
-        for &[last, class] in self.runs {
-            let end = usize::from(last) + 1;
-            // A run that ends before the last one is damage.
-            if let Some(run) = map.get_mut(from..end) {
-                run.fill(class.min(highest));
-                from = end;
-            }
-        }
-        map
+    /// The class of every byte. What is damaged may name classes that there are not.
+    pub fn class_map(&self) -> &'a [u8; 256] {
+        self.map
     }
 
     pub(crate) fn state(&self, id: u16) -> State {

@@ -188,12 +188,11 @@ fn first_classes(nfa: &Nfa<'_>, threads: &mut Threads) -> Option<[u8; 32]> {
 }
 
 /// The leftmost match, of those the one the pattern prefers. Fills as many groups as there are
-/// `slots`; `false` leaves them untouched. The pattern has `groups`, the whole match included; `map` is the
-/// NFA's class map, and `begin` tells what is known of where the match begins.
+/// `slots`; `false` leaves them untouched. The pattern has `groups`, the whole match included; `begin`
+/// tells what is known of where the match begins.
 #[inline(never)]
 pub(crate) fn captures(
     nfa: &Nfa<'_>,
-    map: &[u8; 256],
     begin: Begin,
     groups: usize,
     threads: &mut Threads,
@@ -203,7 +202,7 @@ pub(crate) fn captures(
     // What the pattern does not have is not carried.
     let groups = slots.len().min(groups).clamp(1, MAX_GROUPS);
     threads.stack.reserve(16);
-    let search = Search { nfa, map, haystack, width: 2 * groups - 1 };
+    let search = Search { nfa, map: nfa.class_map(), haystack, width: 2 * groups - 1 };
     let mut found: Option<(Slots, usize)> = None;
     threads.next.clear();
     threads.begin(nfa.states.len());

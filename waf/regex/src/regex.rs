@@ -62,7 +62,7 @@ impl<'a> Regex<'a> {
         };
         let classes = usize::from(self.u8(26)) + 1;
         Some(Nfa {
-            runs: take(2 * (usize::from(self.u8(27)) + 1))?.as_chunks().0,
+            map: take(256)?.first_chunk()?,
             sets: take(usize::from(self.u16(24)) * classes.div_ceil(8))?,
             states: take(4 * usize::from(self.u16(20)))?.as_chunks().0,
             lists: take(2 * usize::from(self.u16(22)))?.as_chunks().0,
@@ -125,8 +125,7 @@ impl<'a> Regex<'a> {
             return false;
         }
         let Some(nfa) = self.nfa() else { return false };
-        let map = nfa.class_map();
-        let begin = begin::leftmost(&nfa, self.key(), cache, &map, haystack);
-        pike::captures(&nfa, &map, begin, self.groups(), &mut cache.threads, haystack, slots)
+        let begin = begin::leftmost(&nfa, self.key(), cache, haystack);
+        pike::captures(&nfa, begin, self.groups(), &mut cache.threads, haystack, slots)
     }
 }

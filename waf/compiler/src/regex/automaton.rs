@@ -150,7 +150,7 @@ pub(super) fn tabulate(nfa: Nfa<'_>, limit: usize, sample: &Sample<'_>) -> Optio
     let columns = nfa.classes() + 1;
     let mut explorer = Explorer {
         nfa,
-        map: nfa.class_map(),
+        map: *nfa.class_map(),
         columns,
         scratch: Scratch::default(),
         known: HashMap::new(),

@@ -13,7 +13,8 @@ use super::{ByteSet, Compiled, Options, Representation};
 
 /// The parts of an NFA.
 struct Parts {
-    runs: Vec<[u8; 2]>,
+    /// The class of each byte.
+    map: [u8; 256],
     classes: usize,
     sets: Vec<u8>,
     set_count: usize,
@@ -26,7 +27,7 @@ struct Parts {
 
 impl Parts {
     fn len(&self) -> usize {
-        2 * self.runs.len() + self.sets.len() + self.states.len() + self.lists.len() + 4 * self.cuts.len()
+        self.map.len() + self.sets.len() + self.states.len() + self.lists.len() + 4 * self.cuts.len()
     }
 }
 
@@ -93,7 +94,7 @@ fn lay_out(parts: Option<&Parts>, table: Option<&Automaton>, groups: usize, min_
         if parts.anchored {
             flags |= ANCHORED;
         }
-        body.extend(parts.runs.iter().flatten());
+        body.extend_from_slice(&parts.map);
         body.extend_from_slice(&parts.sets);
         body.extend_from_slice(&parts.states);
         body.extend_from_slice(&parts.lists);
@@ -114,7 +115,7 @@ fn lay_out(parts: Option<&Parts>, table: Option<&Automaton>, groups: usize, min_
     field(parts.map_or(0, |parts| parts.lists.len() / 2));
     field(parts.map_or(0, |parts| parts.set_count));
     fields.push(parts.map_or(0, |parts| (parts.classes - 1) as u8));
-    fields.push(parts.map_or(0, |parts| (parts.runs.len() - 1) as u8));
+    fields.push(0);
 
     let mut bytes = vec![VERSION, flags, groups as u8, parts.map_or(0, |parts| parts.cuts.len() as u8)];
     let mut identity = 0x811c_9dc5_u32;
@@ -155,14 +156,6 @@ fn parts(machine: &Machine) -> Parts {
         map[usize::from(byte)] = *numbers.entry(signature).or_insert(fresh);
     }
     let classes = numbers.len();
-    let mut runs: Vec<[u8; 2]> = Vec::new();
-    for byte in 0..=255_u8 {
-        let class = map[usize::from(byte)];
-        match runs.last_mut() {
-            Some([last, known]) if *known == class => *last = byte,
-            _ => runs.push([byte, class]),
-        }
-    }
     let width = classes.div_ceil(8);
     let mut sets = vec![0_u8; machine.sets.len() * width];
     for (number, set) in machine.sets.iter().enumerate() {
@@ -192,7 +185,7 @@ fn parts(machine: &Machine) -> Parts {
         states.extend_from_slice(&(op << 28 | argument << 16 | next).to_le_bytes());
     }
     Parts {
-        runs,
+        map,
         classes,
         sets,
         set_count: machine.sets.len(),

@@ -18,7 +18,7 @@ use core::fmt;
 
 pub use self::json::json;
 pub use self::multipart::{MultipartFlags, multipart};
-pub(crate) use self::swar::{find, find_control, find_two};
+pub(crate) use self::swar::{find, find_control, find_two, is_same_text};
 pub use self::xml::xml;
 
 /// Which parser reads a body: what `ctl:requestBodyProcessor` names.

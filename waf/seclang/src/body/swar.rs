@@ -36,11 +36,21 @@ pub(crate) fn find_two(bytes: &[u8], from: usize, two: [u8; 2]) -> Option<usize>
     let mut at = from;
     // Most of a file has not even the first byte: four words a turn.
     for block in bytes.get(from..)?.as_chunks::<32>().0 {
-        if let [a, b, c, d] = block.as_chunks::<8>().0
+        let words = block.as_chunks::<8>().0;
+        if let [a, b, c, d] = words
             && (zeros(a) | zeros(b) | zeros(c) | zeros(d)) & HIGH != 0
-            && let Some(found) = find_two_near(bytes.get(..at + 33).unwrap_or(bytes), at, two)
         {
-            return Some(found);
+            for (word, from) in words.iter().zip((at..).step_by(8)) {
+                // Above the first place that is told of, some may be told of in vain.
+                let mut places = zeros(word) & HIGH;
+                while places != 0 {
+                    let place = from + (places.trailing_zeros() / 8) as usize;
+                    if bytes.get(place..).is_some_and(|rest| rest.starts_with(&two)) {
+                        return Some(place);
+                    }
+                    places &= places - 1;
+                }
+            }
         }
         at += 32;
     }
@@ -62,6 +72,31 @@ fn find_two_near(bytes: &[u8], from: usize, two: [u8; 2]) -> Option<usize> {
         at += 8;
     }
     bytes.get(at..)?.windows(2).position(|pair| pair == two).map(|found| at + found)
+}
+
+/// A word with its ASCII letters in lower case.
+fn fold(word: u64) -> u64 {
+    let low = word & !HIGH;
+    let from_a = low + ONES * (0x80 - b'A' as u64);
+    let after_z = low + ONES * (0x7f - b'Z' as u64);
+    word | (from_a & !after_z & !word & HIGH) >> 2
+}
+
+/// Whether two texts are the same but for the case of ASCII letters.
+pub(crate) fn is_same_text(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let same =
+        |one: &[u8; 8], other: &[u8; 8]| fold(u64::from_le_bytes(*one)) == fold(u64::from_le_bytes(*other));
+    match (one.last_chunk(), other.last_chunk()) {
+        (Some(one_end), Some(other_end)) => {
+            // What is left behind the last whole word is in the last eight bytes.
+            same(one_end, other_end)
+                && one.as_chunks().0.iter().zip(other.as_chunks().0).all(|(one, other)| same(one, other))
+        }
+        _ => one.eq_ignore_ascii_case(other),
+    }
 }
 
 /// Where `bytes`, from `from` on, first has a byte that a JSON string cannot hold as it is: a quote, a backslash, a
@@ -108,6 +143,22 @@ pub(crate) fn find_control(bytes: &[u8], from: usize) -> Option<usize> {
 mod tests {
     use super::*;
     use alloc::vec::Vec;
+
+    #[test]
+    fn texts_are_the_same_in_any_case() {
+        for len in 0..20usize {
+            let text: Vec<u8> = (0..len).map(|at| b"aZ@[`{m\xe1\xc1"[at % 9]).collect();
+            assert!(is_same_text(&text, &text.to_ascii_uppercase()));
+            assert!(!is_same_text(&text, &[&text[..], b"x"].concat()));
+            for place in 0..len {
+                for byte in 0..=255u8 {
+                    let mut other = text.clone();
+                    other[place] = byte;
+                    assert_eq!(is_same_text(&text, &other), text.eq_ignore_ascii_case(&other));
+                }
+            }
+        }
+    }
 
     #[test]
     fn two_bytes_are_found_wherever_they_stand() {

@@ -5,6 +5,7 @@ use super::screen::State;
 use super::store::{Digits, Value, covers, halves, parts};
 use super::transaction::Transaction;
 use crate::Variable;
+use crate::body::is_same_text;
 use crate::format::*;
 use crate::ruleset::Hot;
 use crate::transform::Transformation;
@@ -240,8 +241,7 @@ impl<'r> Transaction<'r> {
         let key = self.store.text(key, &mut digits);
         if target.flags & target::KEY != 0 {
             // The length first: a rule may leave out many.
-            return target.key.len as usize == key.len()
-                && self.rules.text(target.key).eq_ignore_ascii_case(key);
+            return target.key.len as usize == key.len() && is_same_text(self.rules.text(target.key), key);
         }
         // Most keys differ from the pattern at its first letters.
         let beginning = self.rules.text(target.key);

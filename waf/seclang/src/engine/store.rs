@@ -4,6 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::Variable;
+use crate::body::is_same_text;
 use crate::format::NONE;
 
 /// Most values that are stored.
@@ -187,7 +188,7 @@ impl<'r> Store<'r> {
         for part in parts(variable) {
             let mut at = self.first(*part);
             while let Some((next, entry)) = self.step(at) {
-                if key.is_empty() || self.bytes(entry.key).eq_ignore_ascii_case(key) {
+                if key.is_empty() || is_same_text(self.bytes(entry.key), key) {
                     return Some(entry);
                 }
                 at = next;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bytes ─ view ─┬─ table ── no ─────────────▶ false
-//!               │    ├───── match ──────────▶ true ── pike ─▶ spans
+//!               │    ├───── match ──────────▶ true ── begin ── pike ─▶ spans
 //!               │    └───── maybe ─┐
 //!               └──────────────────┴─ lazy ─▶ exact answer
 //! ```

@@ -30,7 +30,7 @@ pub use stored::is_stored;
 pub const MAGIC: [u8; 4] = *b"PKTS";
 /// Version of this layout: the low byte counts, the high one is made of the lengths of the records, so that
 /// a compiler and an engine that differ in them never take each other's word.
-pub const VERSION: u16 = 1 | layout() << 8;
+pub const VERSION: u16 = 2 | layout() << 8;
 /// Bytes before the section table.
 pub const HEADER_LEN: usize = 16;
 /// In [`Action::slot`]: no number, and no name that the action can make up has one.

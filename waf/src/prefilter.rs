@@ -77,78 +77,118 @@ impl<'a> Prefilter<'a> {
     }
 
     #[inline(never)]
-    fn run<const URL: bool>(&self, bytes: &[u8], hits: &mut [u32]) -> u32 {
+    fn run<const URL: bool>(&self, mut rest: &[u8], hits: &mut [u32]) -> u32 {
         let map = if URL { self.urlencoded } else { self.values };
         let (hot, dense, sparse) = (self.hot, self.dense, self.sparse);
-        let (dense_len, loud) = (self.dense_len, self.loud);
+        let (dense_len, silent) = (self.dense_len, self.loud.wrapping_sub(self.dense_len));
         let mut flags = 0;
         let mut state = 0;
-        let mut rest = bytes.iter();
-        'hot: while let Some(&byte) = rest.next() {
-            // Outside the table is only a damaged ruleset.
-            let Some(&next) = dense.get(state + class_of(map, byte)) else { return flags };
-            let mut next = pair(next);
-            if next < hot {
-                state = next;
-                continue;
-            }
+        // Outside the table is only a damaged ruleset.
+        macro_rules! hop {
+            ($from:expr, $class:expr) => {
+                match dense.get($from + $class) {
+                    Some(&next) => pair(next),
+                    None => return flags,
+                }
+            };
+        }
+        loop {
+            // An interpreter pays for each turn of a loop: four bytes share one.
+            let mut next = 'calm: {
+                while let [first, second, third, fourth, tail @ ..] = rest {
+                    let one = hop!(state, class_of(map, *first));
+                    if one >= hot {
+                        rest = rest.get(1..).unwrap_or(&[]);
+                        break 'calm one;
+                    }
+                    let two = hop!(one, class_of(map, *second));
+                    if two >= hot {
+                        rest = rest.get(2..).unwrap_or(&[]);
+                        state = one;
+                        break 'calm two;
+                    }
+                    let three = hop!(two, class_of(map, *third));
+                    if three >= hot {
+                        rest = rest.get(3..).unwrap_or(&[]);
+                        state = two;
+                        break 'calm three;
+                    }
+                    let four = hop!(three, class_of(map, *fourth));
+                    rest = tail;
+                    if four >= hot {
+                        state = three;
+                        break 'calm four;
+                    }
+                    state = four;
+                }
+                loop {
+                    let Some((&byte, tail)) = rest.split_first() else { return flags };
+                    let next = hop!(state, class_of(map, byte));
+                    rest = tail;
+                    if next >= hot {
+                        break 'calm next;
+                    }
+                    state = next;
+                }
+            };
             // Everything else: escapes, outputs, deep states.
-            let mut from = state;
-            loop {
-                if next >= dense_len {
+            while next >= hot {
+                if next.wrapping_sub(dense_len) >= silent {
                     if next == ESCAPE {
-                        next = match if URL { take_hex(&mut rest) } else { None } {
-                            Some(b'%') | None => {
+                        next = match if URL { take_hex(rest) } else { None } {
+                            Some((byte, tail)) if byte != b'%' => {
+                                rest = tail;
+                                self.step(state, class_of(self.values, byte))
+                            }
+                            escaped => {
+                                if let Some((_, tail)) = escaped {
+                                    rest = tail;
+                                }
                                 self.output(ESCAPE, &mut flags, hits);
                                 0
                             }
-                            Some(byte) => self.step(from, class_of(self.values, byte)),
                         };
                         flags |= ESCAPED;
                         // What was decoded may have outputs, and is no escape.
-                        if next >= hot && (next < dense_len || next >= loud) {
+                        if next >= hot && (next < dense_len || next >= self.loud) {
                             self.output(next, &mut flags, hits);
                         }
-                    } else if next >= loud {
-                        self.output(next, &mut flags, hits);
-                    }
-                } else if next >= hot {
-                    self.output(next, &mut flags, hits);
-                }
-                if next < hot {
-                    state = next;
-                    continue 'hot;
-                }
-                let Some(&byte) = rest.next() else { return flags };
-                let class = class_of(map, byte);
-                from = next;
-                // As `step`, here: every call costs an interpreter as much as the look.
-                let mut row = from;
-                if from >= dense_len {
-                    let mut at = from - dense_len;
-                    let Some(&count) = sparse.get(at) else { return flags };
-                    let Some(&base) = sparse.get(at + 1) else { return flags };
-                    at += if from >= loud { 4 } else { 2 };
-                    let end = at + usize::from(count) * 3;
-                    let Some(list) = sparse.get(at..end) else { return flags };
-                    let mut found = None;
-                    for entry in list.as_chunks::<3>().0 {
-                        if usize::from(entry[0]) == class {
-                            found = Some(pair([entry[1], entry[2]]));
+                        if next < hot {
                             break;
                         }
+                    } else {
+                        self.output(next, &mut flags, hits);
                     }
-                    if let Some(found) = found {
-                        next = found;
-                        continue;
+                }
+                let Some((&byte, tail)) = rest.split_first() else { return flags };
+                rest = tail;
+                let class = class_of(map, byte);
+                state = next;
+                // As `step`, here: every call costs an interpreter as much as the look.
+                let mut row = state;
+                let at = state.wrapping_sub(dense_len);
+                // A dense state, whose number is less, is far outside.
+                if let Some(&[count, base, first, low, high]) = sparse.get(at..).and_then(<[u8]>::first_chunk)
+                {
+                    // Most have one way out of their own.
+                    if count != 0 {
+                        if usize::from(first) == class {
+                            next = pair([low, high]);
+                            continue;
+                        }
+                        if count != 1
+                            && let Some(found) = further(sparse, at, count, class)
+                        {
+                            next = found;
+                            continue;
+                        }
                     }
                     row = usize::from(base) * self.classes;
                 }
-                let Some(&entry) = dense.get(row + class) else { return flags };
-                next = pair(entry);
+                next = hop!(row, class);
             }
+            state = next;
         }
-        flags
     }
 
     /// Where a state goes with a class.
@@ -158,7 +198,6 @@ impl<'a> Prefilter<'a> {
         if state >= self.dense_len {
             let at = state - self.dense_len;
             let Some([count, base, list @ ..]) = self.sparse.get(at..) else { return 0 };
-            let list = list.get(if state >= self.loud { 2 } else { 0 }..).unwrap_or(&[]);
             for entry in list.as_chunks::<3>().0.iter().take(usize::from(*count)) {
                 if usize::from(entry[0]) == class {
                     return pair([entry[1], entry[2]]);
@@ -177,7 +216,8 @@ impl<'a> Prefilter<'a> {
         } else if state == ESCAPE {
             self.output_index.last().map_or(0, |&at| pair(at))
         } else {
-            usize::from(u16_at(self.sparse, state - self.dense_len + 2))
+            // In front of the list.
+            usize::from(u16_at(self.sparse, (state - self.dense_len).saturating_sub(2)))
         };
         let list = self.outputs.get(at..).unwrap_or(&[]);
         let (count, list) = (usize::from(u16_at(list, 0)), list.get(2..).unwrap_or(&[]));
@@ -193,11 +233,20 @@ impl<'a> Prefilter<'a> {
     }
 }
 
-/// Takes two hexadecimal digits, if they stand here.
+/// The ways out of a sparse state behind the first one.
+fn further(sparse: &[u8], at: usize, count: u8, class: usize) -> Option<usize> {
+    let list = sparse.get(at + 5..at + 2 + usize::from(count) * 3)?;
+    list.as_chunks::<3>()
+        .0
+        .iter()
+        .find(|entry| usize::from(entry[0]) == class)
+        .map(|entry| pair([entry[1], entry[2]]))
+}
+
+/// Two hexadecimal digits, if they stand here, and what lies behind them.
 #[inline(never)]
-fn take_hex(rest: &mut core::slice::Iter<'_, u8>) -> Option<u8> {
-    let [high, low, tail @ ..] = rest.as_slice() else { return None };
+fn take_hex(rest: &[u8]) -> Option<(u8, &[u8])> {
+    let [high, low, tail @ ..] = rest else { return None };
     let byte = crate::transform::hex(*high)? << 4 | crate::transform::hex(*low)?;
-    *rest = tail.iter();
-    Some(byte)
+    Some((byte, tail))
 }

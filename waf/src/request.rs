@@ -40,11 +40,10 @@ impl HeaderCounts {
         };
         for index in 0..rules.structural_checks() {
             let check = rules.check(index);
-            for (variable, exclude, name) in rules.selectors(&check) {
-                let Some(HeaderName { count, .. }) = rules.header_name(name) else { continue };
+            for (variable, count, name) in rules.picked(&check) {
+                let Some(count) = count else { continue };
                 let absent = check.operator == format::OP_ABSENT;
                 match variable {
-                    _ if exclude => {}
                     Variable::RequestHeaders if !absent => counts.valued.push(Asked { check, name, count }),
                     Variable::RequestHeaders | Variable::HeaderCount => {
                         counts.asked.push(Asked { check, name, count });

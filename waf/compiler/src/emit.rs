@@ -220,10 +220,18 @@ impl Emitter {
             match &target.name {
                 None => variables |= target.variable.bit(),
                 Some(name) => {
+                    let mut kind = format::EXCLUDE;
                     if !target.exclude {
                         selected |= target.variable.bit();
+                        kind = 0;
+                        if structural {
+                            let valued = target.variable == Variable::RequestHeaders
+                                && check.operator != Operator::Absent;
+                            kind = fit::<u8>("headers that are counted", self.count(name, valued) + 1, 127)?
+                                << 1;
+                        }
                     }
-                    list.extend([target.variable as u8, u8::from(target.exclude)]);
+                    list.extend([target.variable as u8, kind]);
                     list.extend(self.text(name)?);
                 }
             }
@@ -244,17 +252,6 @@ impl Emitter {
         for pattern in &check.patterns {
             self.pattern(&place, pattern)?;
         }
-        if structural {
-            for target in check.targets.iter().filter(|target| !target.exclude) {
-                let Some(name) = &target.name else { continue };
-                let valued =
-                    target.variable == Variable::RequestHeaders && check.operator != Operator::Absent;
-                match self.counted.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
-                    Some(known) => known.1 |= valued,
-                    None => self.counted.push((name.clone(), valued)),
-                }
-            }
-        }
         let calm = self.calm(check, first_pattern.into());
         self.checks.extend(fit::<u16>("rules", rule, usize::from(u16::MAX))?.to_le_bytes());
         self.checks.push(calm);
@@ -270,6 +267,16 @@ impl Emitter {
         self.checks.extend((check.patterns.len() as u16).to_le_bytes());
         self.check_count += 1;
         Ok(())
+    }
+
+    /// The place of a header's name among those that are counted.
+    fn count(&mut self, name: &str, valued: bool) -> usize {
+        let place = self.counted.iter().position(|(known, _)| known.eq_ignore_ascii_case(name));
+        match place.and_then(|place| self.counted.get_mut(place)) {
+            Some(known) => known.1 |= valued,
+            None => self.counted.push((name.to_owned(), valued)),
+        }
+        place.unwrap_or(self.counted.len() - 1)
     }
 
     fn pattern(&mut self, place: &Place<'_>, pattern: &str) -> Result<(), Error> {

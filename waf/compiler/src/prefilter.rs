@@ -88,8 +88,10 @@ pub(crate) fn build(literals: &Outputs, harmless: &Outputs, dense_rows: usize) -
             ids[state] = (position * stride) as u16;
             continue;
         }
+        // Its outputs stand in front of it.
+        at += 2 * usize::from(position >= silent);
         ids[state] = fit("bytes of sparse prefilter states", at, usize::from(format::ESCAPE) - 1)?;
-        at += 2 + 2 * usize::from(position >= silent) + 3 * differing(state).len();
+        at += 2 + 3 * differing(state).len();
         if position < silent {
             loud = at;
         }
@@ -127,17 +129,19 @@ pub(crate) fn build(literals: &Outputs, harmless: &Outputs, dense_rows: usize) -
             }
             continue;
         }
-        let differing = differing(state);
-        sections.sparse.push(fit("ways out of a prefilter state", differing.len(), 255)?);
-        sections.sparse.push(fit("dense prefilter rows", usize::from(ids[base(state)]) / stride, 255)?);
         if position >= silent {
             sections.sparse.extend(put(outputs, &mut sections.outputs)?);
         }
+        let differing = differing(state);
+        sections.sparse.push(fit("ways out of a prefilter state", differing.len(), 255)?);
+        sections.sparse.push(fit("dense prefilter rows", usize::from(ids[base(state)]) / stride, 255)?);
         for class in differing {
             sections.sparse.push(class);
             sections.sparse.extend(number(next(state, class)).to_le_bytes());
         }
     }
+    // A list without ways out is read as if it had one.
+    sections.sparse.extend([0; 3]);
     sections.output_index.extend(put(&escaped, &mut sections.outputs)?);
     Ok(sections)
 }

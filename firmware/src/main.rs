@@ -35,8 +35,18 @@ use picket_host::{
 use picket_host_wasmi::WasmiBackend;
 use picket_link::{Appliance, Device, Profile, Sha256, Shelf, Vitals};
 
-/// The firewall.
-static WAF: &[u8] = include_bytes!(env!("PICKET_BOARD_MODULE"));
+/// Where words can be copied from.
+#[repr(align(8))]
+struct Aligned<T: ?Sized>(T);
+
+/// The firewall, behind a few bytes: so its data lie as they will in the guest's memory, which is filled
+/// from here word by word.
+static SHIFTED: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/module")));
+static WAF: &[u8] = SHIFTED.0.split_at(SHIFT).1;
+const SHIFT: usize = match usize::from_str_radix(env!("PICKET_BOARD_SHIFT"), 10) {
+    Ok(shift) => shift,
+    Err(_) => 0,
+};
 
 /// What it is known by: the build has validated and metered it.
 static TRUSTED: [ModuleDigest; 1] =

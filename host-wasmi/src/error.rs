@@ -1,7 +1,5 @@
 //! What wasmi says, in Picket's words.
 
-use alloc::format;
-
 use picket_host::{Stop, Trap};
 use wasmi::errors::{ErrorKind, InstantiationError, MemoryError, TableError};
 use wasmi::{Error, TrapCode};
@@ -18,7 +16,7 @@ pub(crate) fn stop(error: &Error) -> Stop {
     }
     match error.as_trap_code() {
         Some(code) => trap(code),
-        None => Stop::Engine(format!("{error}").into_boxed_str()),
+        None => Stop::engine(error),
     }
 }
 
@@ -30,7 +28,7 @@ fn instantiation(error: &InstantiationError) -> Stop {
         }
         InstantiationError::FailedToInstantiateTable(TableError::InitOutOfBounds)
         | InstantiationError::ElementSegmentDoesNotFit { .. } => Stop::Trap(Trap::TableOutOfBounds),
-        other => Stop::Engine(format!("{other}").into_boxed_str()),
+        other => Stop::engine(other),
     }
 }
 

@@ -13,7 +13,8 @@ pub(crate) struct Halted(pub(crate) Halt);
 
 impl core::fmt::Display for Halted {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        self.0.fmt(f)
+        // Nobody is shown it.
+        f.write_str("stopped by a host function")
     }
 }
 

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 
 use picket_meter::Gauge;
 
-use crate::error::{Error, Limit, Trap};
+use crate::error::{Error, Limit, Trap, words};
 use crate::hostcall::Halt;
 use crate::limits::{Budget, Fuel, GrowthMeter, Limits, Micros};
 use crate::services::Environment;
@@ -34,6 +34,13 @@ pub enum Stop {
     HostFunction,
     /// Anything else, in the engine's own words.
     Engine(Box<str>),
+}
+
+impl Stop {
+    /// Anything else, in words where the feature `text` is on.
+    pub fn engine(message: impl core::fmt::Display) -> Self {
+        Stop::Engine(words(message))
+    }
 }
 
 /// Where a thread stood when a call first looked at the clock.

@@ -343,6 +343,17 @@ impl fmt::Display for RemoteFault {
 
 impl core::error::Error for RemoteFault {}
 
+/// What an engine says, where there is room for what puts it into words.
+pub(crate) fn words(message: impl fmt::Display) -> Box<str> {
+    #[cfg(feature = "text")]
+    return alloc::format!("{message}").into_boxed_str();
+    #[cfg(not(feature = "text"))]
+    {
+        let _unsaid = message;
+        Box::default()
+    }
+}
+
 /// A filter failed while it was running.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -363,7 +374,7 @@ pub enum Error {
 impl Error {
     /// An error of the engine that no guest can bring about.
     pub fn engine(message: impl fmt::Display) -> Self {
-        Error::Host(HostFault::Engine { message: alloc::format!("{message}").into_boxed_str() })
+        Error::Host(HostFault::Engine { message: words(message) })
     }
 
     /// Who has to act.

@@ -1,6 +1,7 @@
 //! The firmware: built for a Cortex-M7, run in QEMU.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::guests;
 use crate::process::{Cargo, Failure, workspace};
@@ -63,20 +64,50 @@ fn image(features: &str, module: &Path) -> Result<PathBuf, Failure> {
         "--release",
         "--manifest-path",
         "firmware/Cargo.toml",
+        "-Zjson-target-spec",
         "--target",
-        BOARD,
     ])
+    .args([target()?])
     .args(["--features", features])
     .args(["--target-dir".as_ref(), folder.as_os_str()])
     .args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=optimize_for_size"])
     .env("RUSTC_BOOTSTRAP", "1")
     .env("PICKET_BOARD_MODULE", module)
     .env_remove("CARGO_ENCODED_RUSTFLAGS")
-    .env("RUSTFLAGS", "-Zunstable-options -Cpanic=immediate-abort")
     // In each crate with logs, defmt leaves out what is below this level.
     .env("DEFMT_LOG", std::env::var_os("DEFMT_LOG").unwrap_or_else(|| "info".into()))
+    // The digest of a module is computed once: in a loop, not unrolled.
+    .env("RUSTFLAGS", "-Zunstable-options -Cpanic=immediate-abort --cfg=sha2_backend_soft=\"compact\"")
     .run()?;
     Ok(folder.join(BOARD).join("release/picket-firmware"))
+}
+
+/// The board's target, but for frame pointers: there is no debugger's unwinder to walk them, and the
+/// interpreter's loop has a register more. Cargo takes the name from the file.
+fn target() -> Result<PathBuf, Failure> {
+    let output = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+        .args(["-Zunstable-options", "--print", "target-spec-json", "--target", BOARD])
+        .env("RUSTC_BOOTSTRAP", "1")
+        .output()
+        .map_err(|error| Failure::new(format!("rustc did not start: {error}")))?;
+    let mut spec: serde_json::Value = serde_json::from_slice(&output.stdout).map_err(|error| {
+        let said = String::from_utf8_lossy(&output.stderr);
+        Failure::new(format!("rustc does not describe {BOARD}: {error}\n{said}"))
+    })?;
+    if let Some(spec) = spec.as_object_mut() {
+        spec.remove("frame-pointer");
+        // Words about it, which rustc takes only from itself.
+        spec.remove("metadata");
+    }
+    let file = workspace().join("target/firmware").join(format!("{BOARD}.json"));
+    let text = spec.to_string();
+    // Written anew only if it differs, so that nothing is built for it.
+    if !std::fs::read_to_string(&file).is_ok_and(|known| known == text) {
+        let cannot = |error| Failure::new(format!("cannot write {}: {error}", file.display()));
+        std::fs::create_dir_all(workspace().join("target/firmware")).map_err(cannot)?;
+        std::fs::write(&file, text).map_err(cannot)?;
+    }
+    Ok(file)
 }
 
 /// Runs the tests' own program.

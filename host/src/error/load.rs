@@ -6,7 +6,7 @@ use core::fmt;
 
 use picket_abi::{AbiVersion, Capability, DecodeError, HostFn, Incompatible, Phase};
 
-use super::{Culprit, Error};
+use super::{Culprit, Error, words};
 use crate::metadata::ModuleDigest;
 
 /// A module is not taken.
@@ -146,7 +146,7 @@ pub enum LoadError {
 impl LoadError {
     /// An engine does not take the module.
     pub fn engine(message: impl fmt::Display) -> Self {
-        LoadError::Engine { message: alloc::format!("{message}").into_boxed_str() }
+        LoadError::Engine { message: words(message) }
     }
 
     /// Who has to act.

@@ -99,7 +99,7 @@ fn guests() -> Result<(), Failure> {
 
 /// Package and features of each no_std build. Alone, because cargo unites the features of what is
 /// built together, and dev-dependencies hide gaps.
-const BOARD_BUILDS: [(&str, &str); 20] = [
+const BOARD_BUILDS: [(&str, &str); 22] = [
     ("picket-abi", ""),
     ("picket-abi", "alloc"),
     ("picket-abi", "defmt"),
@@ -112,10 +112,12 @@ const BOARD_BUILDS: [(&str, &str); 20] = [
     ("picket-host", "validate"),
     ("picket-host", "meter"),
     ("picket-host", "defmt"),
+    ("picket-host", "text"),
     ("picket-meter", ""),
     ("picket-meter", "pass"),
     ("picket-host-wasmi", ""),
     ("picket-host-wasmi", "validate"),
+    ("picket-host-wasmi", "text"),
     ("picket-link", ""),
     ("picket-link", "async"),
     ("picket-link", "host"),

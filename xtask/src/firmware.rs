@@ -110,9 +110,12 @@ fn target() -> Result<PathBuf, Failure> {
     Ok(file)
 }
 
-/// Runs the tests' own program.
+/// Runs the tests' own program, built with the features of the whole workspace: most of it is there then.
 fn board(args: &[&Path]) -> Result<(), Failure> {
-    Cargo::new(["run", "--quiet", "--release", "--package", "picket-board-tests", "--"])
-        .args(args.iter().map(|arg| arg.as_os_str()))
-        .run()
+    let name = "picket-board";
+    Cargo::new(["build", "--quiet", "--workspace", "--bin", name]).run()?;
+    let program = workspace().join("target/debug").join(name);
+    let status = Command::new(&program).args(args).current_dir(workspace()).status();
+    let status = status.map_err(|error| Failure::new(format!("{}: {error}", program.display())))?;
+    if status.success() { Ok(()) } else { Err(Failure::new(format!("{name} {} failed", args[0].display()))) }
 }

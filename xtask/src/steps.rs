@@ -157,9 +157,9 @@ fn build_each(builds: &[(&str, &str)], target: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What it depends on. That it compiles, the step `lint` shows, and `arm` that no C is needed to link it.
 fn edge() -> Result<(), Failure> {
-    tree::check_edge()?;
-    Cargo::new(["build", "--package", "picket", "--no-default-features", "--features", "wasmi"]).run()
+    tree::check_edge()
 }
 
 fn lint() -> Result<(), Failure> {
@@ -168,7 +168,7 @@ fn lint() -> Result<(), Failure> {
     Cargo::new(["clippy", "--package", "picket-guest", "--target", GUEST, "--", "--deny", "warnings"])
         .run()?;
     // The backends and TLS, each left out once.
-    for features in ["wasmi", "wasmtime", "wasmi,tls"] {
+    for features in ["wasmi", "wasmtime,tls"] {
         Cargo::new(["clippy", "--package", "picket", "--no-default-features", "--features", features])
             .args(["--", "--deny", "warnings"])
             .run()?;

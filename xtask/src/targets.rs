@@ -17,7 +17,10 @@ pub fn run() -> Result<(), Failure> {
     AARCH64.ensure()?;
     guests::build()?;
     let program = "picket-conformance";
-    Cargo::new(["build", "--features", "wasmtime,device", "--package", program]).run()?;
+    // With the features that the whole workspace has, so that wasmtime is not built another time.
+    Cargo::new(["build", "--workspace", "--bin", program])
+        .args(["--features", "picket-conformance/wasmtime,picket-conformance/device"])
+        .run()?;
     let here = workspace().join("target/debug").join(program);
     AARCH64.cargo("build").args(["--profile", "edge", "--package", program]).run()?;
     let arm_box = AARCH64.program(program);

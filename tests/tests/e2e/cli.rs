@@ -293,15 +293,27 @@ fn inspect_shows_a_module_and_whether_it_would_load() {
     assert_eq!(json["manifest"]["kind"], "waf");
     assert!(json["exports"].as_array().unwrap().iter().any(|export| export["name"] == "picket_request_head"));
 
-    // The puppet wants to log, which nobody gets without asking.
+    // The puppet wants to log, as whoever the gateway loads may.
     let puppet = guest_module("test_puppet").display().to_string();
-    let output = picket(&["inspect", &puppet]).output().unwrap();
+    assert_exit(&picket(&["inspect", &puppet]).output().unwrap(), 0);
+
+    // The time is nothing that a filter gets without being granted it.
+    let folder = Folder::new();
+    let clock = folder.path().join("clock.wasm");
+    let module = wat::parse_str(
+        r#"(module (import "picket" "now" (func (result i64))) (memory (export "memory") 1)
+            (func (export "picket_abi") (result i32) i32.const 0x10000)
+            (func (export "picket_input") (param i32) (result i32) i32.const 1024)
+            (func (export "picket_request_head") (param i32) (result i64) i64.const 0))"#,
+    );
+    std::fs::write(&clock, module.unwrap()).unwrap();
+    let clock = clock.display().to_string();
+    let output = picket(&["inspect", &clock]).output().unwrap();
     assert_exit(&output, 1);
     let shown = text(&output.stdout);
-    assert!(shown.contains("would not load") && shown.contains("log"), "{shown}");
-    assert_exit(&picket(&["inspect", "--grant", "log", &puppet]).output().unwrap(), 0);
+    assert!(shown.contains("would not load") && shown.contains("now"), "{shown}");
+    assert_exit(&picket(&["inspect", "--grant", "now", &clock]).output().unwrap(), 0);
 
-    let folder = Folder::new();
     let wasi = folder.path().join("wasi.wasm");
     let module = wat::parse_str(
         r#"(module (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32))) (memory (export "memory") 1))"#,
